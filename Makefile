@@ -1,0 +1,16 @@
+# Needs make, bash and Python 3.11 or later; everything else goes into .venv. To choose the Python:
+#   make demo PYTHON=/path/to/python3.12
+export PYTHON
+
+.PHONY: help demo test
+
+help:
+	@echo "make demo   FuseMax's headline numbers: a table here, figures and data in out/fusemax"
+	@echo "make test   everything that is checked before a change goes in"
+
+demo:
+	@bash .ci/install
+	.venv/bin/einfall run fusemax --out out/fusemax
+
+test:
+	@bash .ci/run
