@@ -1,0 +1,80 @@
+"""The machines that ship, and the door for a user's own: `load("fusemax_cloud")`, `load(path)`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from einfall.hw_models.spatial_array import SpatialArray
+from einfall.hw_models.yaml_door import Source, SpecError, did_you_mean, read_document
+
+Machine = SpatialArray
+KINDS: Mapping[str, type[Machine]] = {"spatial_array": SpatialArray}
+
+DEVICES = Path(__file__).parent / "devices"
+
+
+def names() -> tuple[str, ...]:
+    """Names of the machines that ship, sorted."""
+    return tuple(sorted(_files()))
+
+
+def load(name_or_path: str | Path) -> Machine:
+    """Load a machine that ships by its name, or a user's by the path of its YAML file.
+
+    Args:
+        name_or_path: A name of `names()`; or a path, which has a `.yaml` or `.yml` at its end.
+
+    Returns:
+        The machine; what ships is read once and kept.
+
+    Raises:
+        SpecError: No such machine, or all the mistakes in its file.
+
+    >>> load("fusemax_cloud").units["2d"].pes
+    65536
+    """
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml"):
+        return _read(path)
+    name = str(name_or_path)
+    if name not in _files():
+        known = ", ".join(names())
+        hint = did_you_mean(name, names())
+        raise SpecError([f"machine: want a file.yaml or one of {known}, found {name!r}{hint}"])
+    return _shipped(name)
+
+
+def machine_sources(name_or_path: str | Path) -> Mapping[str, Source]:
+    """Source of every number of a machine by its path in the YAML, such as `dram.bandwidth`.
+
+    Raises:
+        SpecError: As `load`.
+
+    >>> machine_sources("fusemax_cloud")["dram.bandwidth"].status
+    'published'
+    """
+    return load(name_or_path).sources
+
+
+@cache
+def _files() -> Mapping[str, Path]:
+    return {path.stem: path for path in DEVICES.glob("*.yaml")}
+
+
+@cache
+def _shipped(name: str) -> Machine:
+    return _read(_files()[name])
+
+
+def _read(path: Path) -> Machine:
+    document = read_document(path, _files())
+    kind = document.data.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        if not document.lacks_base:  # the kind may stand in the base
+            known = ", ".join(sorted(KINDS))
+            found = "none" if kind is None else repr(kind)
+            document.report(("kind",), f"want a kind of machine ({known}), found {found}")
+        raise document.error()
+    return document.build(KINDS[kind])
