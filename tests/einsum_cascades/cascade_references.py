@@ -1,0 +1,162 @@
+"""What the cascades should compute, written in two other ways.
+
+`REFERENCES` holds a plain NumPy function for each cascade of the library. `Walk` runs any cascade
+point by point from its definition: no arrays and no order, a value is found by asking for operands.
+"""
+
+import math
+from functools import cache
+from itertools import product
+
+import numpy as np
+
+from einfall.einsum_cascades.checks import align
+from einfall.einsum_cascades.einsum import Access, Number
+from einfall.einsum_cascades.ops import OPS
+
+
+def softmax(scores):
+    weights = np.exp(scores - scores.max(-1, keepdims=True))
+    return weights / weights.sum(-1, keepdims=True)
+
+
+def spread(key_value, queries):
+    """Keys or values [b,g,…] for each query head [b,h,…]: grouped queries."""
+    return key_value.repeat(queries.shape[1] // key_value.shape[1], axis=1)
+
+
+def attention(Q, K, V):
+    return softmax(Q @ spread(K, Q).swapaxes(-1, -2)) @ spread(V, Q)
+
+
+def sigmoid_attention(Q, K, V, BIAS):
+    scores = Q @ spread(K, Q).swapaxes(-1, -2) + BIAS
+    return (1 / (1 + np.exp(-scores))) @ spread(V, Q)
+
+
+def elu_plus_one(x):
+    return np.where(x > 0, x, np.exp(x) - 1) + 1
+
+
+def linear_attention(Q, K, V, mask=1.0):
+    weights = elu_plus_one(Q) @ elu_plus_one(spread(K, Q)).swapaxes(-1, -2) * mask
+    return weights / weights.sum(-1, keepdims=True) @ spread(V, Q)
+
+
+def causal_linear_attention(Q, K, V):
+    return linear_attention(Q, K, V, np.tri(Q.shape[2]))
+
+
+def gelu(x):
+    return x * np.vectorize(lambda value: math.erfc(-value / math.sqrt(2)) / 2)(x)
+
+
+def mlp(X, W1, W2):
+    return gelu(X @ W1) @ W2
+
+
+def linear_layers(X, AV, WO, **W):
+    concatenated = np.concatenate(list(AV), axis=-1)  # heads side by side, as torch does it
+    deprojected = concatenated @ WO.reshape(-1, WO.shape[-1])
+    return X @ W["WQ"], X @ W["WK"], X @ W["WV"], deprojected @ W["W1"] @ W["W2"]
+
+
+def norm(x, gain, shift):
+    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5) * gain + shift
+
+
+def encoder_layer(X, WO, **W):
+    tokens = norm(X, W["GAIN1"], W["SHIFT1"])[:, None]
+    AV = attention(tokens @ W["WQ"], tokens @ W["WK"], tokens @ W["WV"])
+    X2 = X + (AV @ WO).sum(1)
+    return X2 + mlp(norm(X2, W["GAIN2"], W["SHIFT2"]), W["W1"], W["W2"])
+
+
+REFERENCES = {
+    "attention_1pass": attention,
+    "attention_2pass": attention,
+    "attention_2pass_splitk": attention,
+    "attention_3pass": attention,
+    "attention_3pass_deferred": attention,
+    "attention_sigmoid": sigmoid_attention,
+    "encoder_layer": encoder_layer,
+    "linear_attention": linear_attention,
+    "linear_attention_causal": causal_linear_attention,
+    "linear_layers": linear_layers,
+    "matmul": lambda X, W: X @ W,
+    "mlp": mlp,
+}
+
+
+def reference(name, inputs):
+    """Outputs of a cascade of the library, in the order in which it names them."""
+    outputs = REFERENCES[name](**inputs)
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+FOLDS = {"sum": sum, "max": max, "min": min, "prod": math.prod, "mean": np.mean}
+
+
+class Walk:
+    """The values of a cascade, straight from the meaning of an Einsum: `walk.value("AV", (0, 1))`.
+
+    A point is a dictionary from rank to coordinate.
+    """
+
+    def __init__(self, cascade, inputs, sizes):
+        self.cascade, self.inputs, self.sizes = cascade, inputs, sizes
+        self.inits = {init.name: init for init in cascade.inits}
+        self.value = cache(self.value)
+
+    def value(self, name, coordinates):
+        if name in self.inputs:
+            return self.inputs[name][coordinates]
+        einsum = self.cascade.by_name[name]
+        pairs = list(zip(einsum.output.indices, coordinates, strict=True))
+        if any(index.offset and coordinate == 0 for index, coordinate in pairs):
+            einsum = self.inits[name]
+        point = {i.rank: c - i.offset for i, c in pairs if c >= i.offset}
+        values = [self.read(einsum.expr, each) for each in self.points(einsum, point)]
+        return FOLDS[einsum.reduce](values) if einsum.reduce else values[0]
+
+    def points(self, einsum, point):
+        """The points that are reduced into one of the output."""
+        space = self.cascade.iteration_ranks(einsum)
+        for split in self.cascade.splits:
+            if split.rank in point and split.outer in space:
+                tile = self.sizes[split.inner]
+                point[split.outer], point[split.inner] = divmod(point[split.rank], tile)
+        ranges = [range(self.sizes[rank]) for rank in einsum.reduce_ranks]
+        for choice in product(*ranges):
+            each = point | dict(zip(einsum.reduce_ranks, choice, strict=True))
+            followed = {g: h for g, h in self.cascade.group_of.items() if h in each}
+            for g, h in followed.items():
+                each[g] = each[h] * self.sizes[g] // self.sizes[h]
+            if self.exists(each):
+                yield each
+
+    def exists(self, point):
+        return all(
+            point[split.outer] * self.sizes[split.inner] + point[split.inner]
+            < self.sizes[split.rank]
+            for split in self.cascade.splits
+            if {split.outer, split.inner} <= set(point)
+        )
+
+    def read(self, expr, point):
+        if isinstance(expr, Number):
+            return expr.value
+        if isinstance(expr, Access):
+            axes = align(self.cascade, expr)
+            return self.value(expr.tensor, tuple(self.place(point, axis) for axis in axes))
+        return OPS[expr.op].evaluate(np, *(self.read(arg, point) for arg in expr.args))
+
+    def place(self, point, axis):
+        """The coordinate on an axis with one index, or with the two parts of a split."""
+        first, *inner = (self.at(point, index) for index in axis)
+        return first * self.sizes[axis[1].rank] + inner[0] if inner else first
+
+    def at(self, point, index):
+        if index.rank is None:
+            return index.offset
+        return self.sizes[index.rank] if index.end else point[index.rank] + index.offset
