@@ -1,0 +1,255 @@
+"""Iteration points, operations by kind, compulsory traffic and footprints of a cascade.
+
+Sizes come from `shapes.rank_sizes`; they may be NumPy arrays, and the answers then are arrays too.
+Masks are not applied here: every point of a dense iteration space counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from einfall.einsum_cascades.checks import align
+from einfall.einsum_cascades.einsum import Access, Apply, Cascade, Einsum, Expr
+from einfall.einsum_cascades.ops import REDUCTIONS
+from einfall.einsum_cascades.passes import Visits, visits, whole_ranks
+
+if TYPE_CHECKING:
+    from einfall.einsum_cascades.shapes import Number
+
+
+def volume(cascade: Cascade, ranks: Iterable[str], sizes: Mapping[str, Number]) -> Number:
+    """Product of the sizes of ranks; the two parts of a split together count as the whole rank.
+
+    M1·M0 may exceed M, as the last tile is ragged; the elements that exist are M.
+    """
+    left = list(ranks)
+    product: Number = 1
+    for split in cascade.splits:
+        if split.outer in left and split.inner in left:
+            left.remove(split.outer)
+            left.remove(split.inner)
+            product = product * sizes[split.rank]
+    for rank in left:
+        product = product * sizes[rank]
+    return product
+
+
+def points(cascade: Cascade, einsum: Einsum, sizes: Mapping[str, Number]) -> Number:
+    """Points in the iteration space of an Einsum: the product of all its ranks.
+
+    For `BQK[b,h,m1,m0,p] = Q[b,h,p,e] * K[b,g,m1,m0,e]` they are B·H·M·P·E.
+    """
+    return volume(cascade, cascade.iteration_ranks(einsum), sizes)
+
+
+def elements(cascade: Cascade, tensor: str, sizes: Mapping[str, Number]) -> Number:
+    """Elements of a tensor; of a running value those that its Einsum writes, not the first one."""
+    return volume(cascade, cascade.tensor_ranks[tensor], sizes)
+
+
+def ops_per_point(einsum: Einsum) -> dict[str, int]:
+    """Operations by kind at one iteration point.
+
+    A sum (or mean) over a product of k factors is k-2 `mul` and one `mac`; any other reduction is
+    its map and one operation that combines two values (`add`, `max`). A reduction over n points
+    counts n operations, the first one starting from the neutral element.
+
+    >>> from einfall.einsum_cascades.einsum import Access, Apply, Einsum, Index
+    >>> q, k = Access("Q", (Index("E"),)), Access("K", (Index("E"),))
+    >>> ops_per_point(Einsum(Access("S"), Apply("mul", (q, k)), "sum", ("E",)))
+    {'mac': 1}
+    """
+    factors = list(_factors(einsum.expr))
+    kinds: Counter[str] = Counter()
+    combine = REDUCTIONS[einsum.reduce].combine if einsum.reduce else None
+    if combine == "add" and len(factors) > 1:
+        for factor in factors:
+            kinds.update(_map_ops(factor))
+        kinds.update({"mul": len(factors) - 2, "mac": 1})
+    else:
+        kinds.update(_map_ops(einsum.expr))
+        if combine is not None:
+            kinds[combine] += 1
+    return {kind: n for kind, n in kinds.items() if n}
+
+
+def einsum_ops(cascade: Cascade, einsum: Einsum, sizes: Mapping[str, Number]) -> dict[str, Number]:
+    """Operations by kind of one Einsum: its points times the operations at each.
+
+    A mean divides once more for each element that it writes.
+    """
+    n = points(cascade, einsum, sizes)
+    kinds: dict[str, Number] = {kind: count * n for kind, count in ops_per_point(einsum).items()}
+    if einsum.reduce == "mean":
+        written = volume(cascade, einsum.output.ranks, sizes)
+        kinds["div"] = kinds.get("div", 0) + written
+    return kinds
+
+
+def ops(cascade: Cascade, sizes: Mapping[str, Number]) -> dict[str, Number]:
+    """Operations by kind of the whole cascade, initial values included."""
+    total: dict[str, Number] = {}
+    for einsum in (*cascade.inits, *cascade.einsums):
+        for kind, count in einsum_ops(cascade, einsum, sizes).items():
+            total[kind] = total.get(kind, 0) + count
+    return total
+
+
+def flops(ops_by_kind: Mapping[str, Number]) -> Number:
+    """Operations with a multiply-add as two and everything else (an exponential too) as one.
+
+    >>> flops({"mac": 10, "exp": 3})
+    23
+    """
+    total: Number = 0
+    for kind, count in ops_by_kind.items():
+        total = total + (2 if kind == "mac" else 1) * count
+    return total
+
+
+def compulsory_elements(cascade: Cascade, sizes: Mapping[str, Number]) -> dict[str, Number]:
+    """Elements that any implementation moves: what is read of each input, and each output, once.
+
+    Of an input only the smallest box counts that holds all elements read: a rank that is read at
+    constant coordinates only counts these. Intermediates and state move nothing.
+    """
+    moved = {a.tensor: _read_elements(cascade, a, sizes) for a in cascade.inputs}
+    return moved | {name: elements(cascade, name, sizes) for name in cascade.outputs}
+
+
+def compulsory_bytes(
+    cascade: Cascade, sizes: Mapping[str, Number], word_bytes: Number | Mapping[str, Number]
+) -> Number:
+    """Compulsory traffic: each input and each output once [bytes].
+
+        bytes = Σ over inputs and outputs of word_bytes · elements
+
+    Args:
+        cascade: The cascade.
+        sizes: Sizes of its ranks.
+        word_bytes: Bytes of a word, or bytes by tensor.
+    """
+    total: Number = 0
+    for tensor, count in compulsory_elements(cascade, sizes).items():
+        word = word_bytes[tensor] if isinstance(word_bytes, Mapping) else word_bytes
+        total = total + count * word
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """The least that must be live of a tensor, whatever the mapping.
+
+    Attributes:
+        tensor: Name of the tensor.
+        rank: The rank that forces more than one element to stay; empty if none does.
+        fiber: Size that must stay live, as a symbol: "M", "M1", "M0" or "1".
+        visits: Separate visits of the fiber in a mapping with the fewest passes.
+        why: The reason in words.
+        elements: `fiber` as a number; None without sizes.
+        spill_elements: If the fibers are stored and read again in place of being kept: elements
+            read again, (visits - 1) times the tensor; None without sizes.
+    """
+
+    tensor: str
+    rank: str
+    fiber: str
+    visits: int
+    why: str
+    elements: Number | None = None
+    spill_elements: Number | None = None
+
+
+def footprints(cascade: Cascade, sizes: Mapping[str, Number] | None = None) -> dict[str, Footprint]:
+    """The smallest live footprint of every tensor, a bound for every mapping with fewest passes.
+
+    A tensor that is made or read in two different passes over R keeps a whole fiber of R elements
+    (times the outer coordinates that are worked on at once), or is read again. A tensor that
+    is looked at twice within one tile only keeps that tile; all others need one element at a time.
+    With one pass over R nothing grows with R.
+
+    Source: Nayak et al., "FuseMax", MICRO 2024, section III.
+    """
+    inner = [s.inner for s in cascade.splits]
+    needed: dict[str, Footprint] = {}
+    for rank in (*whole_ranks(cascade), *inner):
+        for tensor, when in visits(cascade, rank).items():
+            best = needed.get(tensor)
+            if len(when) > 1 and (best is None or _worse(len(when), rank, best, inner)):
+                needed[tensor] = _held(cascade, tensor, rank, when)
+    live = (needed.get(tensor, _streamed(tensor)) for tensor in cascade.tensor_ranks)
+    return {f.tensor: f if sizes is None else _sized(cascade, f, sizes) for f in live}
+
+
+def _worse(count: int, rank: str, best: Footprint, inner: Sequence[str]) -> bool:
+    """Whether this rank forces more than the best one so far; a tile never beats a whole fiber."""
+    return count > best.visits and rank not in inner
+
+
+def _factors(expr: Expr) -> Iterator[Expr]:
+    """The factors of a product, however it is bracketed."""
+    if isinstance(expr, Apply) and expr.op == "mul":
+        for arg in expr.args:
+            yield from _factors(arg)
+    else:
+        yield expr
+
+
+def _map_ops(expr: Expr) -> Iterator[str]:
+    """The name of every operation in an expression, repeats included."""
+    if isinstance(expr, Apply):
+        yield expr.op
+        for arg in expr.args:
+            yield from _map_ops(arg)
+
+
+def _read_elements(cascade: Cascade, declared: Access, sizes: Mapping[str, Number]) -> Number:
+    """Elements in the smallest box that holds all that is read of an input."""
+    reads = [
+        align(cascade, access)
+        for einsum in (*cascade.inits, *cascade.einsums)
+        for access in einsum.operands
+        if access.tensor == declared.tensor
+    ]
+    total: Number = 1
+    for n, rank in enumerate(declared.ranks):
+        places = {read[n] for read in reads}
+        if any(all(i.varies for i in place) for place in places):
+            total = total * sizes[rank]
+        else:
+            total = total * len(places)
+    return total
+
+
+def _streamed(tensor: str) -> Footprint:
+    """The footprint of a tensor that is done with as it comes."""
+    return Footprint(tensor, "", "1", 1, f"{tensor} is used as it comes: one element at a time")
+
+
+def _held(cascade: Cascade, tensor: str, rank: str, when: Visits) -> Footprint:
+    """The footprint of a tensor of which a fiber is visited more than once."""
+    ranks = cascade.tensor_ranks[tensor]
+    outer = [s.outer for s in cascade.splits if s.rank == rank and s.outer in ranks]
+    inner = [s.inner for s in cascade.splits if s.rank == rank and s.inner in ranks]
+    groups = [g.outer for g in cascade.groups if g.rank == rank and g.outer in ranks]
+    summary = [*outer, *groups] if rank not in ranks and not inner else []
+    fiber = summary[0] if summary else rank
+    tile = rank in cascade.parent  # a pass over the inner part is one look at a tile
+    times = [str(at).replace("pass", "look") if tile else str(at) for at, _ in when]
+    users = [" and ".join(names) for _, names in when]
+    used = ", ".join(f"{time} by {names}" for time, names in zip(times, users, strict=True))
+    if tile:
+        end = f"at each tile: the {rank} elements of a tile stay"
+    else:
+        end = f"over {rank}: {fiber} elements stay or are read again"
+    return Footprint(tensor, rank, fiber, len(when), f"{tensor} is used {used}, {end}")
+
+
+def _sized(cascade: Cascade, footprint: Footprint, sizes: Mapping[str, Number]) -> Footprint:
+    """The same footprint with its numbers."""
+    fiber = 1 if footprint.fiber == "1" else sizes[footprint.fiber]
+    again = (footprint.visits - 1) * elements(cascade, footprint.tensor, sizes)
+    return replace(footprint, elements=fiber, spill_elements=again)
