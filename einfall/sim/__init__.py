@@ -1,0 +1,1 @@
+"""COST: mapping, lowering, the Pipeline, its two evaluators, and the Estimate they answer with."""

@@ -1,0 +1,74 @@
+"""Which mapping a question gets: the one it names, or the one that suits cascade and machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+from pathlib import Path
+
+from einfall.einsum_cascades.counts import ops_per_point
+from einfall.einsum_cascades.einsum import Cascade
+from einfall.einsum_cascades.shapes import rank_sizes
+from einfall.hw_models.spatial_array import SpatialArray
+from einfall.sim import flat, mapping
+from einfall.sim.accounting import PHYSICAL, Accounting
+from einfall.sim.auto_mapping import auto_mapping
+from einfall.sim.mapping import Mapping
+from einfall.sim.numeric import Number, largest
+
+FAMILIES: MappingOf[str, str] = {
+    "auto": "Made by rule for any cascade on any array, for the shape at hand.",
+    "flat": "Three-pass attention with rows of scores on chip; its dataflow depends on the shape.",
+}
+"""Mappings that are made for a shape, beside those that are files."""
+
+
+def names() -> tuple[str, ...]:
+    """Names of all mappings: files and families, sorted."""
+    return tuple(sorted((*mapping.names(), *FAMILIES)))
+
+
+def mapping_for(
+    cascade: Cascade,
+    shape: MappingOf[str, Number],
+    machine: SpatialArray,
+    *,
+    name: str | Path | None = None,
+    accounting: Accounting = PHYSICAL,
+) -> Mapping:
+    """The mapping of that name or file; without one, the default of the cascade on the machine.
+
+    Defaults: one-pass attention gets `fusemax` where the array can do the softmax of its tiles,
+    else `plus_cascade`; three-pass attention gets `flat`; everything else `auto`. Where rows of
+    scores do not fit the buffer, `flat` becomes `unfused`.
+
+    Raises:
+        SpecError: No such mapping, or mistakes in its file.
+        ShapeError: The shape does not fit the cascade.
+        MappingError: Nothing fits the machine.
+    """
+    chosen = str(name) if name is not None else _default(cascade, machine)
+    if chosen not in FAMILIES:
+        return mapping.load(chosen)
+    sizes = rank_sizes(cascade, shape)
+    if chosen == "auto":
+        return auto_mapping(cascade, sizes, machine)
+    return _flat(sizes, machine, accounting)
+
+
+def _flat(sizes: dict[str, Number], machine: SpatialArray, accounting: Accounting) -> Mapping:
+    whole = {rank: int(largest(size)) for rank, size in sizes.items()}
+    if accounting.published:
+        return flat.mapping_of(flat.published(machine.name, whole["E"], whole["P"]))
+    dataflow = flat.choose(whole, machine)
+    return flat.mapping_of(dataflow) if dataflow else mapping.load("unfused")
+
+
+def _default(cascade: Cascade, machine: SpatialArray) -> str:
+    if cascade.name == "attention_3pass" and {"1d", "2d"} <= set(machine.units):
+        return "flat"
+    if cascade.name != "attention_1pass" or not {"1d", "2d"} <= set(machine.units):
+        return "auto"
+    scores = [e for e in cascade.einsums if e.name in ("LM", "SLN", "SLD")]
+    array = machine.units["2d"]
+    able = all(array.supports(op) for e in scores for op in ops_per_point(e))
+    return "fusemax" if able else "plus_cascade"

@@ -1,0 +1,89 @@
+"""The closed form of a Pipeline: totals of its resources, its dependency chain, fill and drain.
+
+    phase time = max( max_r (total_r - once_r),  (steps - 1) · interval ) + chain
+
+`total_r` is the time for which resource r is taken and `once_r` that of a single step on full
+tiles; `chain` is the longest path through the dependencies of one step: fill and drain. `interval`
+is the time between steps that the window allows: none if enough steps overlap, the whole chain if
+only one is in flight, and that of the software pipeline in between. For a single step this is
+exactly the chain. Everything is a sum of products or a maximum: numbers may be NumPy arrays.
+"""
+
+from __future__ import annotations
+
+from einfall.sim.numeric import Number, maximum
+from einfall.sim.pipeline import Phase, Pipeline, Timing, busy_s
+from einfall.sim.schedule import steps, windowed_interval_s
+
+
+def evaluate(pipeline: Pipeline) -> Timing:
+    """Time of each phase and busy time of each resource."""
+    phases = tuple((phase.name, phase_time_s(phase)) for phase in pipeline.phases)
+    busy: dict[str, Number] = {}
+    for phase in pipeline.phases:
+        for resource, spent in busy_s(phase).items():
+            busy[resource] = busy.get(resource, 0.0) + spent
+    return Timing(phases, busy)
+
+
+def phase_time_s(phase: Phase) -> Number:
+    """Time of one phase [s], by the formula of the module."""
+    if phase.stages:
+        return _staged_time_s(phase)
+    if phase.ideal:
+        return maximum(*busy_s(phase).values())
+    total, once = _held_s(phase, once=False), _held_s(phase, once=True)
+    steady = maximum(*(total[r] - once[r] for r in total))
+    if phase.in_flight is not None:
+        steady = maximum(steady, (steps(phase.nest) - 1) * windowed_interval_s(phase))
+    return steady + _chain_s(phase)
+
+
+def _held_s(phase: Phase, *, once: bool) -> dict[str, Number]:
+    """Time for which each resource is taken, in a single full step or in all of them.
+
+    A unit is held by a task until the slowest of its memories has served it.
+    """
+    held: dict[str, Number] = {}
+    for task in phase.tasks:
+        spent = task.once_s(phase.nest) if once else task.total_s(phase.nest)
+        spent |= dict.fromkeys(task.units, maximum(*spent.values()))
+        for resource, time in spent.items():
+            held[resource] = held.get(resource, 0.0) + time
+    return held
+
+
+def _chain_s(phase: Phase) -> Number:
+    """The longest path through the dependencies of a step, each resource doing one task at a time.
+
+    Of the first step, with all that runs in first and last iterations.
+    """
+    finish: dict[str, Number] = {}
+    free: dict[str, Number] = {}
+    for task in phase.tasks:
+        waits = [finish[d.task] for d in task.after if d.loop is None and d.task in finish]
+        start = maximum(0.0, *(free.get(unit, 0.0) for unit in task.units), *waits)
+        end = start + maximum(*task.once_s(phase.nest).values())
+        free |= dict.fromkeys(task.units, end)
+        finish[task.name] = end + task.latency_s
+    return maximum(*finish.values())
+
+
+def _staged_time_s(phase: Phase) -> Number:
+    """Lock-step epochs: Σ over stages of the busiest unit; what is in no stage overlaps all."""
+    staged = {name for stage in phase.stages for name in stage}
+    tasks = {task.name: task for task in phase.tasks}
+    compute: Number = 0.0
+    for stage in phase.stages:
+        on: dict[str, Number] = {}
+        for name in stage:
+            spent = tasks[name].uses[0].busy_s.total(phase.nest, tasks[name].at)
+            on[tasks[name].resource] = on.get(tasks[name].resource, 0.0) + spent
+        compute = compute + maximum(*on.values())
+    rest: dict[str, Number] = {}
+    for task in phase.tasks:
+        for use in task.uses:
+            if task.name not in staged or use.resource != task.resource:
+                spent = use.busy_s.total(phase.nest, task.at)
+                rest[use.resource] = rest.get(use.resource, 0.0) + spent
+    return maximum(compute, *rest.values()) if rest else compute

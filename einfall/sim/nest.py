@@ -1,0 +1,184 @@
+"""Loop nests over ragged tiles, and amounts of work that are products over ranks.
+
+A task of a step runs in some of the loops around it; what one execution costs is a product of
+factors ⌈Π extents / divisor⌉. Because tiles of a rank are all full but the last, the sum over a
+whole nest is a product of short sums: exact for lengths that no tile divides, and the same
+expression for a number and for an array of a million shapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from math import prod
+
+from einfall.sim.numeric import Number, ceil_div, floor_div, is_array, minimum
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """A temporal loop `name` over `rank`, each iteration taking `tile` coordinates of it."""
+
+    name: str
+    rank: str
+    tile: Number
+
+
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """Loops from outermost to innermost over ranks of the given extents.
+
+    Loops over one rank take ever smaller tiles, each a multiple of the next; a tile larger than
+    the rank is cut to it.
+    """
+
+    extents: Mapping[str, Number]
+    loops: tuple[Loop, ...] = ()
+    # Sums over the same pieces come up again and again: each is worked out once.
+    _memo: dict[Hashable, Number] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the loops, outermost first."""
+        return tuple(loop.name for loop in self.loops)
+
+    def tile(self, rank: str, at: Iterable[str]) -> Number:
+        """Coordinates of `rank` that one execution inside the loops `at` covers when it is full."""
+        inside = tuple(at)
+        key = ("tile", rank, inside)
+        if key not in self._memo:
+            tiles = [x.tile for x in self.loops if x.rank == rank and x.name in inside]
+            whole = self.extents[rank]
+            self._memo[key] = minimum(tiles[-1], whole) if tiles else whole
+        return self._memo[key]
+
+    def pieces(self, rank: str, at: Iterable[str]) -> tuple[tuple[Number, Number], ...]:
+        """(extent, how many) of the pieces into which the loops `at` cut `rank`: full, then rest.
+
+        >>> Nest({"M": 10}, (Loop("m", "M", 4),)).pieces("M", ["m"])
+        ((4, 2), (2, 1))
+        """
+        whole, tile = self.extents[rank], self.tile(rank, at)
+        if not any(x.rank == rank and x.name in set(at) for x in self.loops):
+            return ((whole, 1),)
+        full = floor_div(whole, tile)
+        rest = whole - full * tile
+        return ((tile, full), (rest, minimum(rest, 1)))
+
+    def sum_of(self, factors: tuple[Factor, ...], at: tuple[str, ...]) -> Number:
+        """Σ over all executions inside the loops `at` of Π factors."""
+        key = (tuple(factor.key for factor in factors), at)
+        if key not in self._memo:
+            self._memo[key] = self._sum_of(factors, at)
+        return self._memo[key]
+
+    def once(self, factors: tuple[Factor, ...], at: tuple[str, ...]) -> Number:
+        """Π factors for one execution on full tiles inside the loops `at`."""
+        key = ("once", tuple(factor.key for factor in factors), at)
+        if key not in self._memo:
+            extents = {r: self.tile(r, at) for f in factors for r in f.ranks}
+            self._memo[key] = Work(1, factors).at(extents)
+        return self._memo[key]
+
+    def _sum_of(self, factors: tuple[Factor, ...], at: tuple[str, ...]) -> Number:
+        value: Number = 1
+        for ranks, group in _independent(factors):
+            value = value * self._sum_over_pieces(ranks, group, at)
+        counted = {rank for factor in factors for rank in factor.ranks}
+        looped = (x.rank for x in self.loops if x.name in at and x.rank not in counted)
+        for rank in dict.fromkeys(looped):
+            value = value * self.trips(rank, at)
+        return value
+
+    def _sum_over_pieces(
+        self, ranks: tuple[str, ...], factors: tuple[Factor, ...], at: tuple[str, ...]
+    ) -> Number:
+        """The sum for factors over the same ranks; other ranks multiply it."""
+        near = tuple(x.name for x in self.loops if x.name in at and x.rank in ranks)
+        key = (ranks, tuple(factor.key for factor in factors), near)
+        if key not in self._memo:
+            total: Number = 0
+            for pieces in product(*(self.pieces(rank, near) for rank in ranks)):
+                term = prod(times for _, times in pieces)
+                extents = {r: extent for r, (extent, _) in zip(ranks, pieces, strict=True)}
+                for factor in factors:
+                    term = term * factor.value(extents)
+                total = total + term
+            self._memo[key] = total
+        return self._memo[key]
+
+    def trips(self, rank: str, at: Iterable[str]) -> Number:
+        """Iterations that the loops `at` make over `rank` in all: ⌈extent/tile⌉."""
+        return ceil_div(self.extents[rank], self.tile(rank, at))
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """⌈Π extents of `ranks` / divisor⌉; without a divisor plainly the product of the extents."""
+
+    ranks: tuple[str, ...]
+    divisor: Number | None = None
+
+    @property
+    def key(self) -> Hashable:
+        """What tells factors apart; an array is told by its identity."""
+        divisor = self.divisor
+        return (self.ranks, id(divisor) if is_array(divisor) else divisor)
+
+    def value(self, extents: Mapping[str, Number]) -> Number:
+        """The factor for one execution that covers the given extents."""
+        points: Number = 1
+        for rank in self.ranks:
+            points = points * extents[rank]
+        return points if self.divisor is None else ceil_div(points, self.divisor)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """coefficient · Π factors: what one execution of a task takes of something.
+
+    >>> nest = Nest({"M": 600, "E": 64}, (Loop("m1", "M", 256),))
+    >>> cycles = Work(1, (Factor(("E",)), Factor(("M",), 256)))
+    >>> cycles.once(nest, ["m1"]), cycles.total(nest, ["m1"])
+    (64, 192)
+    """
+
+    coefficient: Number
+    factors: tuple[Factor, ...] = ()
+
+    def at(self, extents: Mapping[str, Number]) -> Number:
+        """The work of an execution that covers `extents`."""
+        value = self.coefficient
+        for factor in self.factors:
+            value = value * factor.value(extents)
+        return value
+
+    def once(self, nest: Nest, loops: Iterable[str]) -> Number:
+        """The work of one execution on full tiles, inside the loops named."""
+        return self.coefficient * nest.once(self.factors, tuple(loops))
+
+    def total(self, nest: Nest, loops: Iterable[str]) -> Number:
+        """The sum over all executions inside the loops named, ragged tiles exact."""
+        return self.coefficient * nest.sum_of(self.factors, tuple(loops))
+
+    def scaled(self, by: Number) -> Work:
+        """The same work times `by`."""
+        return Work(self.coefficient * by, self.factors)
+
+    def over(self, *factors: Factor) -> Work:
+        """The same work with more factors."""
+        return Work(self.coefficient, self.factors + factors)
+
+
+def _independent(factors: tuple[Factor, ...]) -> list[tuple[tuple[str, ...], tuple[Factor, ...]]]:
+    """Factors gathered so that no rank stands in two groups; sums then multiply group by group."""
+    groups: list[tuple[set[str], list[Factor]]] = []
+    for factor in factors:
+        ranks, members = set(factor.ranks), [factor]
+        for group in [g for g in groups if g[0] & ranks]:
+            groups.remove(group)
+            ranks |= group[0]
+            members = group[1] + members
+        groups.append((ranks, members))
+    return [(tuple(sorted(ranks)), tuple(members)) for ranks, members in groups]
