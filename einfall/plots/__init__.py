@@ -1,0 +1,55 @@
+"""The edge that draws: `plot_x(table, ax) -> ax` on matplotlib Figures, and `save` beside its data.
+
+Importing this package loads matplotlib; nothing below it does. Numbers come from elsewhere: here
+they are picked, put in proportion to each other and drawn.
+"""
+
+from einfall.plots.comparison import (
+    energy_figure,
+    energy_ratios,
+    plot_energy_ratios,
+    plot_speedups,
+    speedup_figure,
+    speedups,
+)
+from einfall.plots.estimates import (
+    energy_table,
+    plot_energy,
+    plot_units,
+    unit_table,
+)
+from einfall.plots.graph import graph_figure, graph_table, plot_graph
+from einfall.plots.pareto import pareto_table, plot_pareto
+from einfall.plots.records import PlotError, Record
+from einfall.plots.save import save
+from einfall.plots.style import figure
+from einfall.plots.timeline import plot_timeline, steady_window, timeline_table
+from einfall.plots.utilization import plot_utilization, utilization_figure, utilization_table
+
+__all__ = [
+    "PlotError",
+    "Record",
+    "energy_figure",
+    "energy_ratios",
+    "energy_table",
+    "figure",
+    "graph_figure",
+    "graph_table",
+    "pareto_table",
+    "plot_energy",
+    "plot_energy_ratios",
+    "plot_graph",
+    "plot_pareto",
+    "plot_speedups",
+    "plot_timeline",
+    "plot_units",
+    "plot_utilization",
+    "save",
+    "speedup_figure",
+    "speedups",
+    "steady_window",
+    "timeline_table",
+    "unit_table",
+    "utilization_figure",
+    "utilization_table",
+]
