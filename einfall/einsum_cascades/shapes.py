@@ -151,7 +151,8 @@ def _parse_size(text: str) -> int | None:
     """A positive whole number with an optional suffix K or M; None where it is not one."""
     factor = _SUFFIXES.get(text[-1:].upper(), 1)
     digits = text[:-1] if factor > 1 else text
-    if not (digits.isascii() and digits.isdecimal()) or int(digits) == 0:
+    # More than 15 digits would not be exact in the float64 of a sweep.
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 15) or int(digits) == 0:
         return None
     return int(digits) * factor
 

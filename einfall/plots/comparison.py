@@ -213,9 +213,13 @@ def _panels(
     rows = -(-len(models) // columns)
     drawn = style.figure(height=0.75 + 2.0 * rows)
     panels = drawn.subplots(rows, columns, sharey=True, squeeze=False)
+    limits: list[tuple[float, float]] = []
     for ax, model in zip(panels.flat, models, strict=False):
         plot([row for row in records if row["model"] == model], ax)
         style.panel(ax, model)
+        limits.append(ax.get_ylim())
+    # The panels share an axis, of which the last one drawn would have the say.
+    panels.flat[0].set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
     for ax in panels[:, 1:].flat:
         ax.set_ylabel("")
     for ax in panels.flat[len(models) :]:

@@ -33,7 +33,7 @@ def energy_table(estimates: Iterable[Estimate]) -> list[Record]:
     """
     table: list[Record] = []
     for estimate in some(estimates, "energy"):
-        whose = {"mapping": estimate.mapping, "cascade": estimate.cascade,
+        whose = {"mapping": estimate.mapping.name, "cascade": estimate.cascade,
                  "machine": estimate.machine}  # fmt: skip
         components: dict[str, float] = {}
         for part, energy in estimate.parts_j.items():
@@ -174,6 +174,6 @@ def _einsum_looks(einsums: Iterable[str], shown: Collection[str]) -> dict[str, s
 
 def _names(estimates: Sequence[Estimate]) -> list[str]:
     """Names of the bars: whatever tells the estimates apart, a line each."""
-    facts = [(e.mapping, e.cascade, e.machine) for e in estimates]
+    facts = [(e.mapping.name, e.cascade, e.machine) for e in estimates]
     telling = [i for i, values in enumerate(zip(*facts, strict=True)) if len(set(values)) > 1]
     return ["\n".join(fact[i] for i in telling or [0]) for fact in facts]

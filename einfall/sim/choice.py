@@ -12,7 +12,8 @@ from einfall.hw_models.spatial_array import SpatialArray
 from einfall.sim import flat, mapping
 from einfall.sim.accounting import PHYSICAL, Accounting
 from einfall.sim.auto_mapping import auto_mapping
-from einfall.sim.mapping import Mapping
+from einfall.sim.estimate import estimate
+from einfall.sim.mapping import Mapping, MappingError
 from einfall.sim.numeric import Number, largest
 
 FAMILIES: MappingOf[str, str] = {
@@ -38,8 +39,8 @@ def mapping_for(
     """The mapping of that name or file; without one, the default of the cascade on the machine.
 
     Defaults: one-pass attention gets `fusemax` where the array can do the softmax of its tiles,
-    else `plus_cascade`; three-pass attention gets `flat`; everything else `auto`. Where rows of
-    scores do not fit the buffer, `flat` becomes `unfused`.
+    else `plus_cascade`; three-pass attention gets `flat`; everything else `auto`. Where too few rows
+    of scores fit the buffer to be worth it, `flat` becomes `unfused`.
 
     Raises:
         SpecError: No such mapping, or mistakes in its file.
@@ -49,18 +50,31 @@ def mapping_for(
     chosen = str(name) if name is not None else _default(cascade, machine)
     if chosen not in FAMILIES:
         return mapping.load(chosen)
-    sizes = rank_sizes(cascade, shape)
     if chosen == "auto":
-        return auto_mapping(cascade, sizes, machine)
-    return _flat(sizes, machine, accounting)
+        return auto_mapping(cascade, rank_sizes(cascade, shape), machine)
+    return _flat(cascade, shape, machine, accounting)
 
 
-def _flat(sizes: dict[str, Number], machine: SpatialArray, accounting: Accounting) -> Mapping:
-    whole = {rank: int(largest(size)) for rank, size in sizes.items()}
+def _flat(
+    cascade: Cascade,
+    shape: MappingOf[str, Number],
+    machine: SpatialArray,
+    accounting: Accounting,
+) -> Mapping:
+    """The published dataflow; by default the faster of rows of scores on chip and none."""
+    if cascade.name != "attention_3pass" or not {"1d", "2d"} <= set(machine.units):
+        raise MappingError(
+            f"mapping flat: is for attention_3pass on units 1d and 2d, found cascade "
+            f"{cascade.name} on {', '.join(machine.units)} of {machine.name}; try --mapping auto"
+        )
+    whole = {rank: int(largest(size)) for rank, size in rank_sizes(cascade, shape).items()}
     if accounting.published:
         return flat.mapping_of(flat.published(machine.name, whole["E"], whole["P"]))
-    dataflow = flat.choose(whole, machine)
-    return flat.mapping_of(dataflow) if dataflow else mapping.load("unfused")
+    unfused, dataflow = mapping.load("unfused"), flat.choose(whole, machine)
+    if dataflow is None:
+        return unfused
+    choices = (flat.mapping_of(dataflow), unfused)
+    return min(choices, key=lambda m: largest(estimate(cascade, shape, machine, m).latency_s))
 
 
 def _default(cascade: Cascade, machine: SpatialArray) -> str:

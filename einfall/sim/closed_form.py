@@ -11,6 +11,8 @@ exactly the chain. Everything is a sum of products or a maximum: numbers may be 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from einfall.sim.numeric import Number, maximum
 from einfall.sim.pipeline import Phase, Pipeline, Timing, busy_s
 from einfall.sim.schedule import steps, windowed_interval_s
@@ -32,28 +34,30 @@ def phase_time_s(phase: Phase) -> Number:
         return _staged_time_s(phase)
     if phase.ideal:
         return maximum(*busy_s(phase).values())
-    total, once = _held_s(phase, once=False), _held_s(phase, once=True)
+    step = {task.name: task.once_s(phase.nest) for task in phase.tasks}
+    total = _held_s(phase, {task.name: task.total_s(phase.nest) for task in phase.tasks})
+    once = _held_s(phase, step)
     steady = maximum(*(total[r] - once[r] for r in total))
     if phase.in_flight is not None:
         steady = maximum(steady, (steps(phase.nest) - 1) * windowed_interval_s(phase))
-    return steady + _chain_s(phase)
+    return steady + _chain_s(phase, step)
 
 
-def _held_s(phase: Phase, *, once: bool) -> dict[str, Number]:
-    """Time for which each resource is taken, in a single full step or in all of them.
+def _held_s(phase: Phase, spent_s: Mapping[str, Mapping[str, Number]]) -> dict[str, Number]:
+    """Time for which each resource is taken, given what each task takes on its resources.
 
     A unit is held by a task until the slowest of its memories has served it.
     """
     held: dict[str, Number] = {}
     for task in phase.tasks:
-        spent = task.once_s(phase.nest) if once else task.total_s(phase.nest)
-        spent |= dict.fromkeys(task.units, maximum(*spent.values()))
-        for resource, time in spent.items():
+        longest = maximum(*spent_s[task.name].values())
+        for resource, spent in spent_s[task.name].items():
+            time = longest if resource in task.units else spent
             held[resource] = held.get(resource, 0.0) + time
     return held
 
 
-def _chain_s(phase: Phase) -> Number:
+def _chain_s(phase: Phase, step_s: Mapping[str, Mapping[str, Number]]) -> Number:
     """The longest path through the dependencies of a step, each resource doing one task at a time.
 
     Of the first step, with all that runs in first and last iterations.
@@ -62,8 +66,9 @@ def _chain_s(phase: Phase) -> Number:
     free: dict[str, Number] = {}
     for task in phase.tasks:
         waits = [finish[d.task] for d in task.after if d.loop is None and d.task in finish]
-        start = maximum(0.0, *(free.get(unit, 0.0) for unit in task.units), *waits)
-        end = start + maximum(*task.once_s(phase.nest).values())
+        ready = [*(free[unit] for unit in task.units if unit in free), *waits]
+        start = maximum(*ready) if ready else 0.0
+        end = start + maximum(*step_s[task.name].values())
         free |= dict.fromkeys(task.units, end)
         finish[task.name] = end + task.latency_s
     return maximum(*finish.values())

@@ -32,7 +32,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """The timing, and the timeline of the steps that were simulated one by one."""
+    """The timing, and the timeline of the steps that were simulated one by one, step by step."""
 
     timing: Timing
     timeline: tuple[Span, ...]
@@ -57,7 +57,8 @@ def simulate(pipeline: Pipeline, *, timeline_limit: int = 2000) -> Simulation:
         run = _Run(phase, timeline_limit)
         run.run()
         phases.append((phase.name, run.end))
-        spans += [_later(span, begin) for span in run.timeline]
+        by_step = sorted(run.timeline, key=lambda span: [index for _, index in span.step])
+        spans += [_later(span, begin) for span in by_step]
         for resource, spent in run.busy.items():
             busy[resource] = busy.get(resource, 0.0) + spent
         steps, begin = steps + run.steps, begin + run.end

@@ -143,28 +143,22 @@ def published(machine: str, head_dim: int, seq_len: int) -> Dataflow:
 
 
 def choose(sizes: MappingOf[str, int], machine: SpatialArray) -> Dataflow | None:
-    """The output-stationary dataflow that keeps most on chip; None if no rows of scores fit.
+    """The output-stationary dataflow that keeps most on chip; None if no row of scores fits.
 
     Two blocks of rows are in flight. Queries stay on chip; then, as far as there is room, the rows
-    of scores (as many as fit), the keys and the values of a head.
+    of scores (as many as fit, whole array widths if it is one at least), the keys and the values.
     """
     P, M, E, F = (sizes[rank] for rank in ("P", "M", "E", "F"))
     word, capacity = machine.word_bytes, machine.buffer.capacity_bytes
-    kept = frozenset({"Q", "QK", "A"})
-    for rows in _row_blocks(P, machine.units["2d"].cols):
-        need = 2 * word * rows * (E + M + 2)
-        if need > capacity:
-            continue
-        for name, width in (("K", E), ("V", F)):
-            if need + 2 * word * M * width <= capacity:
-                kept, need = kept | {name}, need + 2 * word * M * width
-        return Dataflow(kept, "output", "output", rows)
-    return None
-
-
-def _row_blocks(queries: int, cols: int) -> list[int]:
-    """Blocks of rows to try: the whole, then ever smaller multiples of the array's columns."""
-    blocks = [queries]
-    while blocks[-1] > cols:
-        blocks.append(max(cols, (blocks[-1] // 2) // cols * cols))
-    return blocks
+    cols = machine.units["2d"].cols
+    row_bytes = 2 * word * (E + M + 2)
+    rows = min(P, int(capacity // row_bytes))
+    if cols < rows < P:
+        rows = rows // cols * cols
+    if rows < 1:
+        return None
+    kept, need = frozenset({"Q", "QK", "A"}), rows * row_bytes
+    for name, width in (("K", E), ("V", F)):
+        if need + 2 * word * M * width <= capacity:
+            kept, need = kept | {name}, need + 2 * word * M * width
+    return Dataflow(kept, "output", "output", rows)

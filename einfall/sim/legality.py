@@ -22,8 +22,7 @@ def check_mapping(cascade: Cascade, machine: SpatialArray, mapping: Mapping) -> 
     Raises:
         MappingError: Every name that is wrong, and every op that a unit cannot do.
     """
-    problems = [
-        *_check_cascade(cascade, mapping),
+    problems = [*_check_cascade(cascade, mapping)] or [
         *_check_coverage(cascade, mapping),
         *(p for group in mapping.groups for p in _check_names(cascade, group)),
         *_check_units(cascade, machine, mapping),
@@ -152,9 +151,9 @@ def _check_whole_tiles(context: GroupContext) -> Iterator[str]:
     """The published accounting knows whole tiles only: its files divide and drop the rest."""
     if context.accounting.ragged:
         return
-    for loop in context.nest.loops:
+    for spec, loop in zip(context.group.loops, context.nest.loops, strict=True):
         extent = context.layout.extents[loop.rank]
-        if largest(extent % loop.tile) > 0:
+        if spec.tile not in ("fit", "fill") and largest(extent % loop.tile) > 0:
             yield (
                 f"--accounting artifact wanted a multiple of {largest(loop.tile):g} for "
                 f"{loop.rank}, which loop {loop.name} cuts into such tiles, found "

@@ -171,6 +171,20 @@ class Work:
         return Work(self.coefficient, self.factors + factors)
 
 
+def merged(works: Iterable[Work]) -> tuple[Work, ...]:
+    """The same work in as few parts: those with the same factors are added up.
+
+    >>> [work.coefficient for work in merged([Work(1), Work(2)])]
+    [3]
+    """
+    alike: dict[Hashable, Work] = {}
+    for work in works:
+        key = tuple(factor.key for factor in work.factors)
+        more = alike[key].coefficient if key in alike else 0
+        alike[key] = Work(work.coefficient + more, work.factors)
+    return tuple(alike.values())
+
+
 def _independent(factors: tuple[Factor, ...]) -> list[tuple[tuple[str, ...], tuple[Factor, ...]]]:
     """Factors gathered so that no rank stands in two groups; sums then multiply group by group."""
     groups: list[tuple[set[str], list[Factor]]] = []

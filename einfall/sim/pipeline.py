@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from einfall.sim.nest import Nest, Work
+from einfall.sim.nest import Nest, Work, merged
 from einfall.sim.numeric import Number, maximum
 
 
@@ -189,17 +189,15 @@ def counts(pipeline: Pipeline) -> dict[tuple[str, str], Number]:
 
 
 def _phase_counts(phase: Phase) -> dict[tuple[str, str], Number]:
-    """Counts of one phase; works with the same factors are added before they are summed."""
-    alike: dict[tuple, Count] = {}
+    """Counts of one phase."""
+    alike: dict[tuple[str, str, tuple[str, ...]], list[Work]] = {}
     for task in phase.tasks:
         for count in task.counts:
-            at, work = task.at if count.at is None else count.at, count.amount
-            key = (count.component, count.action, tuple(f.key for f in work.factors), at)
-            more = alike[key].amount.coefficient if key in alike else 0
-            amount = Work(work.coefficient + more, work.factors)
-            alike[key] = Count(count.component, count.action, amount, at)
+            at = task.at if count.at is None else count.at
+            alike.setdefault((count.component, count.action, at), []).append(count.amount)
     total: dict[tuple[str, str], Number] = {}
-    for count in alike.values():
-        key = (count.component, count.action)
-        total[key] = total.get(key, 0) + count.amount.total(phase.nest, count.at or ())
+    for (component, action, at), works in alike.items():
+        for work in merged(works):
+            happened = total.get((component, action), 0) + work.total(phase.nest, at)
+            total[component, action] = happened
     return total

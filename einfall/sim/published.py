@@ -122,11 +122,13 @@ def _product_cycles(context: GroupContext) -> Charges:
         if "mac" not in ops_per_point(einsum):
             continue
         binding = context.mapping.binding(einsum.name)
-        sides = {**dict.fromkeys(binding.rows, unit.rows), **dict.fromkeys(binding.cols, unit.cols)}
-        points = tuple(
-            Factor((d.rank,), sides.get(d.rank, d.tile)) for d in context.layout.points(einsum)
-        )
-        cycles = cycles + Work(1, points).total(context.nest, ())
+        dims = {d.rank: d.factor for d in context.layout.points(einsum)}
+        points = []
+        for side, lanes in ((binding.rows, unit.rows), (binding.cols, unit.cols)):
+            spread = tuple(rank for rank in side if dims.pop(rank, None))
+            points += [Factor(spread, lanes)] if spread else []
+        points += dims.values()
+        cycles = cycles + Work(1, tuple(points)).total(context.nest, ())
     return {("2d", "register_read"): 3 * cycles, ("2d", "register_write"): 3 * cycles}
 
 

@@ -26,7 +26,7 @@ from einfall.sim.group import GroupContext
 from einfall.sim.layout import Dim, Layout
 from einfall.sim.legality import check_group, check_mapping
 from einfall.sim.mapping import Mapping
-from einfall.sim.nest import Factor, Work
+from einfall.sim.nest import Factor, Work, merged
 from einfall.sim.numeric import Number, minimum
 from einfall.sim.pipeline import Count, Dep, Phase, Pipeline, Task, Use
 from einfall.sim.published import register_charges
@@ -426,9 +426,8 @@ def _port_use(context: GroupContext, rows: list) -> list[Use]:
     if not context.accounting.buffer_bandwidth:
         return []
     per_s = context.machine.buffer.ports * context.machine.clock_hz
-    return [
-        Use("buffer", work.scaled(1 / per_s), shared=True) for _, work, at in rows if at is None
-    ]
+    served = merged(work for _, work, at in rows if at is None)
+    return [Use("buffer", work.scaled(1 / per_s), shared=True) for work in served]
 
 
 def _dram_use(context: GroupContext, moved: list[tuple[str, Work]]) -> list[Use]:

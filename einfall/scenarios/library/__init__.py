@@ -1,0 +1,54 @@
+"""The scenarios that come with einfall, one YAML each, and `load`, which reads them or yours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from einfall.hw_models.yaml_door import SpecError, did_you_mean, read_document
+from einfall.scenarios.fusemax import FuseMax
+
+KINDS: Mapping[str, type[FuseMax]] = {"fusemax": FuseMax}
+"""What a scenario file may describe, by its `kind`."""
+
+
+def names() -> tuple[str, ...]:
+    """Names of the scenarios that ship, sorted.
+
+    >>> "fusemax" in names()
+    True
+    """
+    return tuple(sorted(_files()))
+
+
+def load(name_or_path: str | Path) -> FuseMax:
+    """The scenario that ships under a name, or a user's by the path of its YAML file.
+
+    A file may begin with `base: fusemax` and change only what differs.
+
+    Raises:
+        SpecError: No such scenario, or all the mistakes in its file.
+
+    >>> load("fusemax").models
+    ('BERT', 'TrXL', 'T5', 'XLM')
+    """
+    path, name = Path(name_or_path), str(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        if name not in _files():
+            hint, known = did_you_mean(name, names()), ", ".join(names())
+            raise SpecError([f"scenario: want a file.yaml or one of {known}, found {name!r}{hint}"])
+        path = _files()[name]
+    document = read_document(path, _files())
+    kind = document.data.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        if not document.lacks_base:
+            known, found = ", ".join(sorted(KINDS)), "none" if kind is None else repr(kind)
+            document.report(("kind",), f"want a kind of scenario ({known}), found {found}")
+        raise document.error()
+    return document.build(KINDS[kind])
+
+
+@cache
+def _files() -> Mapping[str, Path]:
+    return {path.stem: path for path in Path(__file__).parent.glob("*.yaml")}

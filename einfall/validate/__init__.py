@@ -1,0 +1,1 @@
+"""TRUE? Comparison of what einfall computes with what was published or measured."""
