@@ -1,0 +1,1 @@
+"""The edge that prints: answers as records, tables, explanations and timeline files."""
