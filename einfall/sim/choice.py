@@ -39,8 +39,8 @@ def mapping_for(
     """The mapping of that name or file; without one, the default of the cascade on the machine.
 
     Defaults: one-pass attention gets `fusemax` where the array can do the softmax of its tiles,
-    else `plus_cascade`; three-pass attention gets `flat`; everything else `auto`. Where too few rows
-    of scores fit the buffer to be worth it, `flat` becomes `unfused`.
+    else `plus_cascade`; three-pass attention gets `flat`; everything else `auto`. Where too few
+    rows of scores fit the buffer to be worth it, `flat` becomes `unfused`.
 
     Raises:
         SpecError: No such mapping, or mistakes in its file.

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from einfall.sim.numeric import Number, maximum
+from einfall.sim.numeric import Number, add, maximum
 from einfall.sim.pipeline import Phase, Pipeline, Timing, busy_s
 from einfall.sim.schedule import steps, windowed_interval_s
 
@@ -24,7 +24,7 @@ def evaluate(pipeline: Pipeline) -> Timing:
     busy: dict[str, Number] = {}
     for phase in pipeline.phases:
         for resource, spent in busy_s(phase).items():
-            busy[resource] = busy.get(resource, 0.0) + spent
+            add(busy, resource, spent)
     return Timing(phases, busy)
 
 
@@ -53,7 +53,7 @@ def _held_s(phase: Phase, spent_s: Mapping[str, Mapping[str, Number]]) -> dict[s
         longest = maximum(*spent_s[task.name].values())
         for resource, spent in spent_s[task.name].items():
             time = longest if resource in task.units else spent
-            held[resource] = held.get(resource, 0.0) + time
+            add(held, resource, time)
     return held
 
 

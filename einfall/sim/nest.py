@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import product
-from math import prod
+from itertools import product as combinations
 
-from einfall.sim.numeric import Number, ceil_div, floor_div, is_array, minimum
+from einfall.sim.numeric import Number, ceil_div, floor_div, is_array, minimum, product
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,9 @@ class Nest:
         if key not in self._memo:
             tiles = [x.tile for x in self.loops if x.rank == rank and x.name in inside]
             whole = self.extents[rank]
-            self._memo[key] = minimum(tiles[-1], whole) if tiles else whole
+            # One coordinate at a time needs no look at how many there are.
+            single = bool(tiles) and not is_array(tiles[-1]) and tiles[-1] == 1
+            self._memo[key] = 1 if single else minimum(tiles[-1], whole) if tiles else whole
         return self._memo[key]
 
     def pieces(self, rank: str, at: Iterable[str]) -> tuple[tuple[Number, Number], ...]:
@@ -62,6 +63,8 @@ class Nest:
         whole, tile = self.extents[rank], self.tile(rank, at)
         if not any(x.rank == rank and x.name in set(at) for x in self.loops):
             return ((whole, 1),)
+        if not is_array(tile) and tile == 1:
+            return ((1, whole),)
         full = floor_div(whole, tile)
         rest = whole - full * tile
         return ((tile, full), (rest, minimum(rest, 1)))
@@ -82,14 +85,10 @@ class Nest:
         return self._memo[key]
 
     def _sum_of(self, factors: tuple[Factor, ...], at: tuple[str, ...]) -> Number:
-        value: Number = 1
-        for ranks, group in _independent(factors):
-            value = value * self._sum_over_pieces(ranks, group, at)
+        sums = [self._sum_over_pieces(ranks, group, at) for ranks, group in _independent(factors)]
         counted = {rank for factor in factors for rank in factor.ranks}
         looped = (x.rank for x in self.loops if x.name in at and x.rank not in counted)
-        for rank in dict.fromkeys(looped):
-            value = value * self.trips(rank, at)
-        return value
+        return product([*sums, *(self.trips(rank, at) for rank in dict.fromkeys(looped))])
 
     def _sum_over_pieces(
         self, ranks: tuple[str, ...], factors: tuple[Factor, ...], at: tuple[str, ...]
@@ -98,14 +97,12 @@ class Nest:
         near = tuple(x.name for x in self.loops if x.name in at and x.rank in ranks)
         key = (ranks, tuple(factor.key for factor in factors), near)
         if key not in self._memo:
-            total: Number = 0
-            for pieces in product(*(self.pieces(rank, near) for rank in ranks)):
-                term = prod(times for _, times in pieces)
+            terms = []
+            for pieces in combinations(*(self.pieces(rank, near) for rank in ranks)):
                 extents = {r: extent for r, (extent, _) in zip(ranks, pieces, strict=True)}
-                for factor in factors:
-                    term = term * factor.value(extents)
-                total = total + term
-            self._memo[key] = total
+                values = (factor.value(extents) for factor in factors)
+                terms.append(product([*(times for _, times in pieces), *values]))
+            self._memo[key] = sum(terms[1:], start=terms[0])
         return self._memo[key]
 
     def trips(self, rank: str, at: Iterable[str]) -> Number:
@@ -128,9 +125,7 @@ class Factor:
 
     def value(self, extents: Mapping[str, Number]) -> Number:
         """The factor for one execution that covers the given extents."""
-        points: Number = 1
-        for rank in self.ranks:
-            points = points * extents[rank]
+        points = product(extents[rank] for rank in self.ranks)
         return points if self.divisor is None else ceil_div(points, self.divisor)
 
 
@@ -149,18 +144,15 @@ class Work:
 
     def at(self, extents: Mapping[str, Number]) -> Number:
         """The work of an execution that covers `extents`."""
-        value = self.coefficient
-        for factor in self.factors:
-            value = value * factor.value(extents)
-        return value
+        return product([self.coefficient, *(factor.value(extents) for factor in self.factors)])
 
     def once(self, nest: Nest, loops: Iterable[str]) -> Number:
         """The work of one execution on full tiles, inside the loops named."""
-        return self.coefficient * nest.once(self.factors, tuple(loops))
+        return product((self.coefficient, nest.once(self.factors, tuple(loops))))
 
     def total(self, nest: Nest, loops: Iterable[str]) -> Number:
         """The sum over all executions inside the loops named, ragged tiles exact."""
-        return self.coefficient * nest.sum_of(self.factors, tuple(loops))
+        return product((self.coefficient, nest.sum_of(self.factors, tuple(loops))))
 
     def scaled(self, by: Number) -> Work:
         """The same work times `by`."""

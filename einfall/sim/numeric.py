@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Hashable, Iterable
+from functools import reduce
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     import numpy as np
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     Number: TypeAlias = int | float | np.ndarray
 else:
     Number: TypeAlias = float
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 def is_array(x: object) -> TypeIs[np.ndarray]:
@@ -40,7 +44,35 @@ def ceil_div(a: Number, b: Number) -> Number:
     >>> ceil_div(257, 256)
     2
     """
-    return -floor_div(-a, b)
+    if is_array(a) or is_array(b):
+        import numpy as np
+
+        return np.ceil(a / b)
+    return -(-a // b)
+
+
+def product(numbers: Iterable[Number]) -> Number:
+    """The product; plain numbers are multiplied first, and a one costs no pass over an array.
+
+    >>> product([2, 3, 1])
+    6
+    """
+    scale: Number = 1
+    arrays = []
+    for x in numbers:
+        if is_array(x):
+            arrays.append(x)
+        else:
+            scale = scale * x
+    total = scale if not arrays or scale != 1 else arrays.pop()
+    for x in arrays:
+        total = total * x
+    return total
+
+
+def add(totals: dict[Key, Number], key: Key, more: Number) -> None:
+    """Add to a total that may not have begun yet."""
+    totals[key] = totals[key] + more if key in totals else more
 
 
 def maximum(first: Number, *others: Number) -> Number:
@@ -49,18 +81,22 @@ def maximum(first: Number, *others: Number) -> Number:
     >>> maximum(3, 5, 4)
     5
     """
-    if not any(is_array(x) for x in (first, *others)):
-        return max((first, *others))
+    numbers = (first, *others)
+    if not any(map(is_array, numbers)):
+        return max(numbers)
     import numpy as np
 
-    for x in others:
-        first = np.maximum(first, x)
-    return first
+    return reduce(np.maximum, numbers)
 
 
 def minimum(first: Number, *others: Number) -> Number:
     """The smallest of its arguments, element by element where there are arrays."""
-    return -maximum(-first, *(-x for x in others))
+    numbers = (first, *others)
+    if not any(map(is_array, numbers)):
+        return min(numbers)
+    import numpy as np
+
+    return reduce(np.minimum, numbers)
 
 
 def plain(x: Number) -> float:

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Literal
 
 from einfall.sim.nest import Nest, Work, merged
-from einfall.sim.numeric import Number, maximum
+from einfall.sim.numeric import Number, add, maximum
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Task:
         """Time on each resource [s], each of its uses measured and added up."""
         times: dict[str, Number] = {}
         for use in self.uses:
-            times[use.resource] = times.get(use.resource, 0.0) + measure(use.busy_s)
+            add(times, use.resource, measure(use.busy_s))
         return times
 
     def once_s(self, nest: Nest) -> dict[str, Number]:
@@ -175,7 +175,7 @@ def busy_s(phase: Phase) -> dict[str, Number]:
     busy: dict[str, Number] = {}
     for task in phase.tasks:
         for resource, spent in task.total_s(phase.nest).items():
-            busy[resource] = busy.get(resource, 0.0) + spent
+            add(busy, resource, spent)
     return busy
 
 
@@ -184,7 +184,7 @@ def counts(pipeline: Pipeline) -> dict[tuple[str, str], Number]:
     total: dict[tuple[str, str], Number] = {}
     for phase in pipeline.phases:
         for key, happened in (*_phase_counts(phase).items(), *phase.charges.items()):
-            total[key] = total.get(key, 0) + happened
+            add(total, key, happened)
     return total
 
 
@@ -198,6 +198,5 @@ def _phase_counts(phase: Phase) -> dict[tuple[str, str], Number]:
     total: dict[tuple[str, str], Number] = {}
     for (component, action, at), works in alike.items():
         for work in merged(works):
-            happened = total.get((component, action), 0) + work.total(phase.nest, at)
-            total[component, action] = happened
+            add(total, (component, action), work.total(phase.nest, at))
     return total

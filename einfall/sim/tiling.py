@@ -16,7 +16,7 @@ from einfall.sim.group import GroupContext, group_einsums
 from einfall.sim.layout import Layout
 from einfall.sim.mapping import DoesNotFitError, Group, LoopSpec, Mapping, MappingError
 from einfall.sim.nest import Loop, Nest
-from einfall.sim.numeric import Number, ceil_div, is_array, largest, maximum, minimum
+from einfall.sim.numeric import Number, ceil_div, is_array, largest, maximum, minimum, product
 
 STEPS_BUFFERED = 8
 """Tiles of an intermediate in the buffer when as many steps overlap as it takes (an assumption)."""
@@ -49,7 +49,7 @@ def footprint_bytes(context: GroupContext) -> dict[str, Number]:
     """
     word = context.machine.word_bytes
     return {
-        name: elements * word * _slots(context, name)
+        name: product((elements, word, _slots(context, name)))
         for name, elements in _held_elements(context).items()
     }
 
@@ -95,11 +95,9 @@ def _held_elements(context: GroupContext) -> dict[str, Number]:
             continue
         hold = context.group.hold.get(tensor)
         inside = names if hold is None else names[: names.index(hold) + 1] if hold else ()
-        elements: Number = 1
-        for dim in context.dims_of(tensor):
-            tile = context.nest.tile(dim.rank, inside)
-            elements = elements * (tile if dim.tile is None else ceil_div(tile, dim.tile))
-        held[tensor] = elements * (1 - context.spilled_part(tensor))
+        tiles = {d.rank: context.nest.tile(d.rank, inside) for d in context.dims_of(tensor)}
+        elements = (dim.factor.value(tiles) for dim in context.dims_of(tensor))
+        held[tensor] = product([1 - context.spilled_part(tensor), *elements])
     return held
 
 
