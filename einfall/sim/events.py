@@ -196,11 +196,13 @@ class _Run:
         self.free = {name: 0.0 for name in phase.resources if name not in shared}
         self.finish = {task.name: _History(_look_back(phase, task)) for task in phase.tasks}
         self.number = dict.fromkeys(self.finish, 0)
+        self.marked = _marked_loops(phase)
         self.task = {task.name: task for task in phase.tasks}
         self.busy = dict.fromkeys(phase.resources, 0.0)
         self.now = self.end = 0.0
         self.steps = 0
         self.timeline: list[Span] = []
+        self.lengths: dict[tuple, list[tuple[str, float]]] = {}
         once = [float(max(task.once_s(phase.nest).values())) for task in phase.tasks]
         self.unit = max(once) or 1.0
         # What was over before a whole step ago holds nothing back any more.
@@ -220,14 +222,18 @@ class _Run:
         loop = self.phase.nest.loops[depth]
         extent, each = extents[loop.rank], plain(loop.tile)
         trips = int(plain(ceil_div(extent, each)))
+        marked = loop.name in self.marked
+        # The first and the last iteration may differ from those between them.
+        begin, end = int(marked), trips - int(marked or extent % each > 0)
         seen: dict[tuple, tuple[int, _Snapshot]] = {}
         i = 0
         while i < trips:
-            # An iteration between the first and the last two is like its neighbours.
-            if 1 <= i < trips - 2:
-                i += self._skip(seen, i, trips - 2 - i)
+            if begin <= i < end:
+                i += self._skip(seen, i, end - i)
+                if i == trips:
+                    break
             tile = min(each, extent - i * each)
-            here = _Iteration(i, tile, first=i == 0, last=i == trips - 1)
+            here = _Iteration(i, tile, marked and i == 0, marked and i == trips - 1)
             self.loops(depth + 1, {**extents, loop.rank: tile}, {**where, loop.name: here})
             i += 1
 
@@ -305,18 +311,18 @@ class _Run:
             if done is not None:
                 self.now = max(self.now, done.end)
                 self.window.append(self.now)
+                # No unit starts anything before it is free; a prefetch finds room later, too.
+                seen = max(self.now - self.past, min(self.free.values(), default=0.0))
                 for memory in self.shared.values():
-                    memory.forget(self.now - self.past)
+                    memory.forget(seen)
 
     def _issue(self, task: Task, step: _Step) -> None:
         """Place a task at the earliest time that its operands and its unit allow."""
-        extents = _extents(self.phase, task, step.where)
         waits = [self._wait(dep, step) for dep in task.after]
         units = [self.free[unit] for unit in task.units]
         start = max([0.0 if task.ahead else step.release, *waits, *units])
         finish = start
-        for resource, time in task.times(lambda work: work.at(extents)).items():
-            length = plain(time)
+        for resource, length in self._lengths(task, step):
             if length > 0:
                 memory = self.shared.get(resource)
                 end = memory.serve(start, length) if memory else start + length
@@ -330,6 +336,15 @@ class _Run:
         self.end = max(self.end, finish)
         if not task.ahead:
             step.end = max(step.end, finish)
+
+    def _lengths(self, task: Task, step: _Step) -> list[tuple[str, float]]:
+        """Time of this execution on each resource; tiles of one size take the same."""
+        key = (task.name, tuple(step.where[name].extent for name in task.at))
+        if key not in self.lengths:
+            extents = _extents(self.phase, task, step.where)
+            times = task.times(lambda work: work.at(extents))
+            self.lengths[key] = [(resource, plain(time)) for resource, time in times.items()]
+        return self.lengths[key]
 
     def _show(self, span: Span, step: _Step) -> None:
         if len(self.timeline) < self.limit:
@@ -368,6 +383,12 @@ def _executions(phase: Phase, task: Task, loop: str, where: Mapping[str, _Iterat
             trips *= int(plain(ceil_div(extent, x.tile)))
             left[x.rank] = min(plain(x.tile), extent)
     return trips
+
+
+def _marked_loops(phase: Phase) -> set[str]:
+    """Loops whose first or last iteration differs from the others for some task."""
+    skipped = {name for task in phase.tasks for name in phase.nest.names if name not in task.at}
+    return skipped | {d.loop for t in phase.tasks for d in t.after if d.loop and not d.whole}
 
 
 def _look_back(phase: Phase, task: Task) -> int:
