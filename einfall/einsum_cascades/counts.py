@@ -76,16 +76,18 @@ def ops_per_point(einsum: Einsum) -> dict[str, int]:
     return {kind: n for kind, n in kinds.items() if n}
 
 
-def einsum_ops(cascade: Cascade, einsum: Einsum, sizes: Mapping[str, Number]) -> dict[str, Number]:
-    """Operations by kind of one Einsum: its points times the operations at each.
+def ops_per_output(einsum: Einsum) -> dict[str, int]:
+    """Operations by kind for each element written, after its reduction: a mean divides once."""
+    return {"div": 1} if einsum.reduce == "mean" else {}
 
-    A mean divides once more for each element that it writes.
-    """
+
+def einsum_ops(cascade: Cascade, einsum: Einsum, sizes: Mapping[str, Number]) -> dict[str, Number]:
+    """Operations by kind of one Einsum: at each of its points, and for each element it writes."""
     n = points(cascade, einsum, sizes)
     kinds: dict[str, Number] = {kind: count * n for kind, count in ops_per_point(einsum).items()}
-    if einsum.reduce == "mean":
-        written = volume(cascade, einsum.output.ranks, sizes)
-        kinds["div"] = kinds.get("div", 0) + written
+    written = volume(cascade, einsum.output.ranks, sizes)
+    for kind, count in ops_per_output(einsum).items():
+        kinds[kind] = kinds.get(kind, 0) + count * written
     return kinds
 
 

@@ -18,7 +18,7 @@ from functools import cached_property
 from itertools import product
 from math import prod
 
-from einfall.einsum_cascades.counts import ops_per_point
+from einfall.einsum_cascades.counts import ops_per_output, ops_per_point
 from einfall.einsum_cascades.einsum import Cascade, Einsum
 from einfall.einsum_cascades.passes import SEQUENCE_KEYS, fusion_conflict
 from einfall.hw_models.spatial_array import SpatialArray
@@ -347,7 +347,8 @@ class _Plan:
         side = "rows" if moving in rows else "cols"
         passing = LoopSpec(loop="t1", rank=moving, tile=f"{array}.{side}")
         block = LoopSpec(loop="t2", rank=moving, tile="fit")
-        others = [r for r in rows if r in kept and r != moving]
+        batch = {spec.rank for spec in outer}
+        others = [r for r in self._widths(einsum) if r in kept - batch - {moving}]
         inner = self._tiled("s", others, f"{array}.rows")
         reduced = [r for r in self._widths(einsum) if r not in kept]
         sums = self._tiled("k", reduced, f"{array}.cols")
@@ -406,14 +407,17 @@ class _Plan:
         return max(able or units, key=lambda name: units[name].pes)
 
     def _array_can(self, einsum: Einsum) -> bool:
-        return all(self.machine.units[self.array].supports(op) for op in ops_per_point(einsum))
+        return all(
+            self.machine.units[self.array].supports(op)
+            for op in (*ops_per_point(einsum), *ops_per_output(einsum))
+        )
 
     def _on_array(self, einsum: Einsum, *, rows: Iterable[str], cols: Iterable[str]) -> Binding:
         return Binding(unit=self.array, einsums=(einsum.name,), rows=tuple(rows), cols=tuple(cols))
 
     def _on_lanes(self, einsum: Einsum, ranks: Iterable[str]) -> Binding:
         """On the unit that does all its ops in the least time, ranks flattened over all lanes."""
-        ops = ops_per_point(einsum)
+        ops = ops_per_point(einsum) | ops_per_output(einsum)
         units = self.machine.units
         able = [n for n, unit in units.items() if all(unit.supports(op) for op in ops)]
         if not able:
@@ -440,6 +444,16 @@ class _Plan:
         unit = self.machine.units[self.array]
         kept = self._kept(einsum)
 
+        tensors = [*self._read_ranks(einsum).values(), sorted(kept)]
+
+        def even(places: tuple[str, ...]) -> bool:
+            """Whether every tensor has all or none of the ranks that share a side."""
+            for side in ("rows", "cols"):
+                flat = {r for r, place in zip(ranks, places, strict=True) if place == side}
+                if any(0 < len(flat & set(tensor)) < len(flat) for tensor in tensors):
+                    return False
+            return True
+
         def cost(places: tuple[str, ...]) -> tuple[float, int]:
             side = {"rows": 1.0, "cols": 1.0, "time": 1.0}
             for rank, place in zip(ranks, places, strict=True):
@@ -451,7 +465,9 @@ class _Plan:
             on_cols = widest is not None and places[ranks.index(widest)] == "cols"
             return cycles, 2 * sums + (not on_cols) + len(spatial)
 
-        best = min(product(("rows", "cols", "time"), repeat=len(ranks)), key=cost)
+        # Ranks flattened onto one side must come and go together, or operands are fetched again.
+        choices = filter(even, product(("rows", "cols", "time"), repeat=len(ranks)))
+        best = min(choices, key=cost)
         sides = {s: tuple(r for r, p in zip(ranks, best, strict=True) if p == s) for s in best}
         return sides.get("rows", ()), sides.get("cols", ())
 

@@ -40,7 +40,7 @@ def phase_time_s(phase: Phase) -> Number:
     steady = maximum(*(total[r] - once[r] for r in total))
     if phase.in_flight is not None:
         steady = maximum(steady, (steps(phase.nest) - 1) * windowed_interval_s(phase))
-    return steady + _chain_s(phase, step)
+    return steady + maximum(_chain_s(phase, step), *once.values())
 
 
 def _held_s(phase: Phase, spent_s: Mapping[str, Mapping[str, Number]]) -> dict[str, Number]:
@@ -60,16 +60,18 @@ def _held_s(phase: Phase, spent_s: Mapping[str, Mapping[str, Number]]) -> dict[s
 def _chain_s(phase: Phase, step_s: Mapping[str, Mapping[str, Number]]) -> Number:
     """The longest path through the dependencies of a step, each resource doing one task at a time.
 
-    Of the first step, with all that runs in first and last iterations.
+    Of the first step, with all that runs in first and last iterations. A memory does one transfer
+    at a time; what units read from it meanwhile does not hold it up.
     """
     finish: dict[str, Number] = {}
     free: dict[str, Number] = {}
     for task in phase.tasks:
         waits = [finish[d.task] for d in task.after if d.loop is None and d.task in finish]
-        ready = [*(free[unit] for unit in task.units if unit in free), *waits]
+        holds = task.units or (task.resource,)
+        ready = [*(free[name] for name in holds if name in free), *waits]
         start = maximum(*ready) if ready else 0.0
         end = start + maximum(*step_s[task.name].values())
-        free |= dict.fromkeys(task.units, end)
+        free |= dict.fromkeys(holds, end)
         finish[task.name] = end + task.latency_s
     return maximum(*finish.values())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cache
 
-from einfall.einsum_cascades.counts import ops_per_point
+from einfall.einsum_cascades.counts import ops_per_output, ops_per_point
 from einfall.einsum_cascades.einsum import Cascade
 from einfall.einsum_cascades.passes import fusion_conflict
 from einfall.hw_models.spatial_array import SpatialArray
@@ -100,7 +100,8 @@ def _check_units(cascade: Cascade, machine: SpatialArray, mapping: Mapping) -> I
         if bound not in machine.units:
             continue
         unit = machine.units[bound]
-        for op in (kind for kind in ops_per_point(einsum) if not unit.supports(kind)):
+        wanted = ops_per_point(einsum) | ops_per_output(einsum)
+        for op in (kind for kind in wanted if not unit.supports(kind)):
             able = [name for name, other in machine.units.items() if other.supports(op)]
             way = f"bind it to {' or '.join(able)}" if able else f"add {op} to a unit"
             yield (
@@ -162,19 +163,28 @@ def _check_whole_tiles(context: GroupContext) -> Iterator[str]:
 
 
 def _check_held(context: GroupContext) -> Iterator[str]:
-    """A running value that other iterations come between must be kept in the buffer."""
+    """A running value or a sum that other iterations come between must be kept in the buffer.
+
+    The published accounting takes for granted that sums stay somewhere.
+    """
+    if context.accounting.published:
+        return
     for einsum in context.einsums:
-        running = {context.cascade.root(r) for r in einsum.iterative_ranks}
-        names = [i for i, x in enumerate(context.nest.loops) if x.rank in running]
-        if not names or context.level(einsum.name) != "registers":
-            continue
         own = {d.rank for d in context.layout.tensor(einsum.name)}
-        between = [x.name for x in context.nest.loops[names[-1] + 1 :] if x.rank in own]
+        grown = {d.rank for d in context.layout.points(einsum)} - own
+        along = [
+            i
+            for i, x in enumerate(context.nest.loops)
+            if x.rank in grown and largest(context.layout.extents[x.rank] - x.tile) > 0
+        ]
+        if not along or context.level(einsum.name) == "buffer":
+            continue
+        between = [x.name for x in context.nest.loops[along[-1] + 1 :] if x.rank in own]
         if between:
             yield (
-                f"{einsum.name} runs along loop {context.nest.names[names[-1]]} with loop "
-                f"{between[0]} inside it: its tiles have to be kept; add hold: "
-                f"{{{einsum.name}: …}} with the loop outside both"
+                f"{einsum.name} grows along loop {context.nest.names[along[-1]]} with loop "
+                f"{between[0]} inside it: its tiles have to be kept; add place: "
+                f"{{{einsum.name}: buffer}} and hold: {{{einsum.name}: …}} with a loop outside both"
             )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 from functools import cached_property
 
-from einfall.einsum_cascades.counts import ops_per_point
+from einfall.einsum_cascades.counts import ops_per_output, ops_per_point
 from einfall.einsum_cascades.einsum import Access, Cascade, Einsum
 from einfall.hw_models.spatial_array import SpatialArray
 from einfall.sim.accounting import Accounting
@@ -79,7 +79,7 @@ def _phase(context: GroupContext) -> Phase:
                 loaded.add(name)
         tasks.append(_EinsumTask(context, einsum).task())
         if einsum.name in context.results or context.level(einsum.name) in ("spilled", "stream"):
-            tasks += _store(context, einsum.name)
+            tasks.append(_store(context, einsum.name))
     stages = published.stages if published else ()
     tasks += [_drain(context, name) for stage in stages for name in stage if " " in name]
     return Phase(
@@ -189,7 +189,7 @@ class _EinsumTask:
         counts = [*self._op_counts(points), *self._register_counts(points)]
         counts += [Count("buffer", action, work, at) for action, work, at in rows]
         counts += _dram_counts(self.context, streamed)
-        uses = [Use(self.resource, Work(seconds, self.trips))]
+        uses = [Use(self.resource, Work(seconds, self.trips)), *self._closing_use()]
         uses += _port_use(self.context, rows) + _dram_use(self.context, streamed)
         return Task(
             name=self.einsum.name,
@@ -207,8 +207,24 @@ class _EinsumTask:
         return self.context.mapping.binding(self.einsum.name).unit
 
     def _op_counts(self, points: tuple[Factor, ...]) -> Iterator[Count]:
-        for kind, n in self.context.unit(self.einsum).primitives_of(self.ops).items():
-            yield Count(self.resource, kind, Work(n, points))
+        unit = self.context.unit(self.einsum)
+        for ops, space in ((self.ops, points), (ops_per_output(self.einsum), self._stored())):
+            for kind, n in unit.primitives_of(ops).items():
+                yield Count(self.resource, kind, Work(n, space))
+
+    def _closing_use(self) -> Iterator[Use]:
+        """Time for what is done to each sum after it is complete."""
+        ops = ops_per_output(self.einsum)
+        if not ops:
+            return
+        unit = self.context.unit(self.einsum)
+        left = {d.rank: d.factor for d in self.context.dims_of(self.einsum.name)}
+        lanes = []
+        for side, width in ((self.rows, unit.rows), (self.cols, unit.cols)):
+            spread = tuple(rank for rank in side if left.pop(rank, None))
+            lanes += [Factor(spread, width)] if spread else []
+        seconds = unit.cycles_per_point(ops) / self.context.machine.clock_hz
+        yield Use(self.resource, Work(seconds, (*lanes, *left.values())))
 
     def _register_counts(self, points: tuple[Factor, ...]) -> Iterator[Count]:
         """Each operand of a point arrives in a register and is read; a reduction adds its sum."""
@@ -302,17 +318,15 @@ class _EinsumTask:
     def _deps(self) -> Iterator[Dep]:
         context = self.context
         for access in self.einsum.operands:
-            if access.tensor in context.own:
-                previous = context.layout.reads_previous(access)
-                if previous is None:
-                    if access.tensor != self.einsum.name:
-                        yield Dep(access.tensor)
-                    continue
-                loops = [x.name for x in context.nest.loops if x.rank == previous]
-                if loops:
-                    yield Dep(access.tensor, loop=loops[-1])
-            elif _is_loaded(context, access.tensor):
+            previous = context.layout.reads_previous(access)
+            if _is_loaded(context, access.tensor):
                 yield Dep(_load_name(access.tensor))
+            elif access.tensor in context.own and previous is None:
+                yield Dep(access.tensor)
+            elif access.tensor in context.own:
+                loops = [x.name for x in context.nest.loops if x.rank == previous]
+                # Without a loop the iterations follow each other inside one execution.
+                yield from (Dep(access.tensor, loop=name) for name in loops[-1:])
 
     def _latency_cycles(self) -> Number:
         """Cycles until a result has crossed the array, where another unit or a memory needs it.
@@ -386,7 +400,7 @@ def _load(context: GroupContext, tensor: str) -> Task:
     )
 
 
-def _store(context: GroupContext, tensor: str) -> list[Task]:
+def _store(context: GroupContext, tensor: str) -> Task:
     """Write a finished tile of a tensor to DRAM; from the buffer it takes row reads, too."""
     einsum = _EinsumTask(context, context.own[tensor])
     dims = context.dims_of(tensor)
@@ -397,20 +411,18 @@ def _store(context: GroupContext, tensor: str) -> list[Task]:
     if context.level(tensor) == "buffer" and not context.accounting.published:
         rows = [("read", words.scaled(1 / context.row_words), None)]
     moved = [("write", words)]
-    return [
-        Task(
-            name=f"store {tensor}",
-            uses=(*_dram_use(context, moved), *_port_use(context, rows)),
-            at=at,
-            when="last",
-            after=(Dep(tensor),),
-            ahead=True,
-            counts=(
-                *(Count("buffer", action, work, loops) for action, work, loops in rows),
-                *_dram_counts(context, moved),
-            ),
-        )
-    ]
+    return Task(
+        name=f"store {tensor}",
+        uses=(*_dram_use(context, moved), *_port_use(context, rows)),
+        at=at,
+        when="last",
+        after=(Dep(tensor),),
+        ahead=True,
+        counts=(
+            *(Count("buffer", action, work, loops) for action, work, loops in rows),
+            *_dram_counts(context, moved),
+        ),
+    )
 
 
 def _drain(context: GroupContext, name: str) -> Task:
