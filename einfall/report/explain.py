@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from einfall.einsum_cascades.counts import ops_per_point
 from einfall.report.machine import Constant, constants
 from einfall.report.text import amount, count, page, table
-from einfall.sim.closed_form import phase_time_s
+from einfall.sim.closed_form import phase_terms, phase_time_s
 from einfall.sim.estimate import action_energy_j
 from einfall.sim.nest import Factor, Work
 from einfall.sim.numeric import maximum
 from einfall.sim.pipeline import Count, Phase, Pipeline, Task, Use, busy_s
-from einfall.sim.schedule import steps, windowed_interval_s
+from einfall.sim.schedule import steps
 
 if TYPE_CHECKING:
     from einfall.einsum_cascades.einsum import Cascade
@@ -253,32 +253,19 @@ class _Reader:
             return Term(of, "closed form", equation, stages, value, "s")
         if phase.ideal:
             return Term(of, "closed form", "busiest: all overlap", "", value, "s")
+        terms = phase_terms(phase)
         # A single step leaves nothing but rounding.
-        left = [total[r] - once for r, once in _once(phase).items()]
-        steady = maximum(*(s if s > 1e-9 * value else 0.0 for s in left))
+        busiest = terms.busiest if terms.busiest > 1e-9 * value else 0.0
         equation = "max(total - one step of each resource) + one step from end to end"
-        numbers = amount(steady, "s")
+        numbers = amount(busiest, "s")
         if phase.in_flight is not None:
-            interval, n = windowed_interval_s(phase), steps(phase.nest)
             equation = (
-                f"max(total - one step of each resource, (steps - 1) · interval with "
+                f"max(total - one step of each resource, steps after the first · interval with "
                 f"{phase.in_flight} in flight) + one step from end to end"
             )
-            inside = f"({count(n)} - 1) · {amount(interval, 's')}"
-            numbers = f"max({numbers}, {inside})"
-            steady = maximum(steady, (n - 1) * interval)
-        numbers += f" + {amount(value - steady, 's')}"
+            numbers = f"max({numbers}, {amount(terms.windowed, 's')})"
+        numbers += f" + {amount(terms.chain, 's')}"
         return Term(of, "closed form", equation, numbers, value, "s")
-
-
-def _once(phase: Phase) -> dict[str, Number]:
-    """Time of one full step on each resource."""
-    once: dict[str, Number] = {}
-    for task in phase.tasks:
-        for use in task.uses:
-            spent = use.busy_s.once(phase.nest, task.at)
-            once[use.resource] = once.get(use.resource, 0.0) + spent
-    return once
 
 
 def _whole(e: Estimate) -> Iterator[Term]:

@@ -1,6 +1,6 @@
 """The closed form of a Pipeline: totals of its resources, its dependency chain, fill and drain.
 
-    phase time = max( max_r (total_r - once_r),  (steps - 1) · interval ) + chain
+    phase time = max( max_r (total_r - once_r),  steps after the first · interval ) + chain
 
 `total_r` is the time for which resource r is taken and `once_r` that of a single step on full
 tiles; `chain` is the longest path through the dependencies of one step: fill and drain. `interval`
@@ -12,10 +12,11 @@ exactly the chain. Everything is a sum of products or a maximum: numbers may be 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from einfall.sim.numeric import Number, add, maximum
 from einfall.sim.pipeline import Phase, Pipeline, Timing, busy_s
-from einfall.sim.schedule import steps, windowed_interval_s
+from einfall.sim.schedule import steps_after_first, windowed_interval_s
 
 
 def evaluate(pipeline: Pipeline) -> Timing:
@@ -28,19 +29,46 @@ def evaluate(pipeline: Pipeline) -> Timing:
     return Timing(phases, busy)
 
 
+@dataclass(frozen=True, slots=True)
+class PhaseTerms:
+    """The terms of the formula of the module, for a phase that is neither staged nor ideal [s].
+
+    `busiest` is max_r (total_r - once_r); `windowed` the interval of the window times the steps
+    after the first, 0 without a window; `chain` one step from end to end.
+    """
+
+    busiest: Number
+    windowed: Number
+    chain: Number
+
+    @property
+    def time_s(self) -> Number:
+        """The time of the phase."""
+        return maximum(self.busiest, self.windowed) + self.chain
+
+
 def phase_time_s(phase: Phase) -> Number:
     """Time of one phase [s], by the formula of the module."""
     if phase.stages:
         return _staged_time_s(phase)
     if phase.ideal:
         return maximum(*busy_s(phase).values())
+    return phase_terms(phase).time_s
+
+
+def phase_terms(phase: Phase) -> PhaseTerms:
+    """What the time of a phase is made of."""
     step = {task.name: task.once_s(phase.nest) for task in phase.tasks}
     total = _held_s(phase, {task.name: task.total_s(phase.nest) for task in phase.tasks})
     once = _held_s(phase, step)
-    steady = maximum(*(total[r] - once[r] for r in total))
+    windowed: Number = 0.0
     if phase.in_flight is not None:
-        steady = maximum(steady, (steps(phase.nest) - 1) * windowed_interval_s(phase))
-    return steady + maximum(_chain_s(phase, step), *once.values())
+        windowed = steps_after_first(phase) * windowed_interval_s(phase)
+    return PhaseTerms(
+        busiest=maximum(*(total[r] - once[r] for r in total)),
+        windowed=windowed,
+        chain=maximum(_chain_s(phase, step), *once.values()),
+    )
 
 
 def _held_s(phase: Phase, spent_s: Mapping[str, Mapping[str, Number]]) -> dict[str, Number]:

@@ -59,6 +59,25 @@ def issue_order(phase: Phase, stage: Mapping[str, int]) -> tuple[Task, ...]:
     return tuple(sorted(phase.tasks, key=lambda task: sign * stage[task.name]))
 
 
+def steps_after_first(phase: Phase) -> Number:
+    """Steps beyond a full first one, the ragged ones for as much work as they have.
+
+    steps · (1 - work of a full step / work of all steps)
+    """
+    every = _every_step(phase)
+    if not every:
+        return 0
+    once = sum((maximum(*t.once_s(phase.nest).values()) for t in every), start=0.0)
+    total = sum((task_busy_s(phase, t) for t in every), start=0.0)
+    return steps(phase.nest) * (1 - once / total)
+
+
+def _every_step(phase: Phase) -> tuple[Task, ...]:
+    """The tasks that run in every step, without those that run ahead of it."""
+    every = set(phase.nest.names)
+    return tuple(t for t in phase.tasks if not t.ahead and every <= set(t.at))
+
+
 def windowed_interval_s(phase: Phase) -> Number:
     """Time between steps when only `in_flight` of them may overlap [s].
 
@@ -67,8 +86,8 @@ def windowed_interval_s(phase: Phase) -> Number:
     every step, are left out.
     """
     window, stage = phase.in_flight or 1, stages(phase)
-    every = set(phase.nest.names)
-    order = [t for t in issue_order(phase, stage) if not t.ahead and every <= set(t.at)]
+    every = _every_step(phase)
+    order = [task for task in issue_order(phase, stage) if task in every]
     if not order:
         return 0.0
     count = steps(phase.nest)
