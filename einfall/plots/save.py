@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 
 from einfall import __version__
+from einfall.files import csv_text, json_text, write_all
 from einfall.plots.records import Record, some
 
 if TYPE_CHECKING:
@@ -55,46 +53,19 @@ def save(
         "columns": columns,
         "records": len(records),
     }
-    contents: dict[str, Callable[[IO[bytes]], object]] = {
-        "png": lambda file: figure.savefig(
-            file, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None}
+    text, told = csv_text(columns, records), json_text(about)
+    writers: dict[str, Callable[[Path], object]] = {
+        "png": lambda path: figure.savefig(
+            path, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None}
         ),
-        "svg": lambda file: _svg(figure, file),
-        "csv": lambda file: file.write(_csv(records, columns)),
-        "json": lambda file: file.write(_json(about)),
+        "svg": lambda path: _svg(figure, path),
+        "csv": lambda path: path.write_text(text, encoding="utf-8", newline=""),
+        "json": lambda path: path.write_text(told, encoding="utf-8", newline=""),
     }
-    return _write_all({stem.with_name(f"{stem.name}.{e}"): c for e, c in contents.items()})
+    return write_all({stem.with_name(f"{stem.name}.{e}"): w for e, w in writers.items()})
 
 
-def _write_all(contents: Mapping[Path, Callable[[IO[bytes]], object]]) -> tuple[Path, ...]:
-    """Write every file under a temporary name, then move all to their places."""
-    temporary = {p: p.with_name(f".{p.name}.{os.getpid()}.part") for p in contents}
-    try:
-        for path, write in contents.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary[path].open("wb") as file:
-                write(file)
-        for path, part in temporary.items():
-            part.replace(path)
-    finally:
-        for part in temporary.values():
-            part.unlink(missing_ok=True)
-    return tuple(contents)
-
-
-def _svg(figure: Figure, file: IO[bytes]) -> None:
+def _svg(figure: Figure, path: Path) -> None:
     # The salt makes ids of clip paths the same in every run; matplotlib has no other door to it.
     with mpl.rc_context({"svg.hashsalt": _SALT}):
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-
-
-def _csv(records: Sequence[Record], columns: Sequence[str]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return text.getvalue().encode()
-
-
-def _json(about: Mapping) -> bytes:
-    return (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode()
+        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Collection
 from pathlib import Path
 
+from einfall.files import write_all
+
 
 def unwritable(option: str, path: str | None, suffixes: Collection[str] = ()) -> str | None:
     """Why a file (or, without suffixes, a folder) cannot be written; None if it can.
@@ -35,16 +37,5 @@ def unwritable(option: str, path: str | None, suffixes: Collection[str] = ()) ->
 
 
 def write(path: str | Path, writer: Callable[[Path], object]) -> Path:
-    """Have `writer` write the file under a temporary name, then move it to its place.
-
-    The temporary name ends as the file does, so that a writer can tell the format by it.
-    """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.stem}.{os.getpid()}.part{target.suffix}")
-    try:
-        writer(part)
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-    return target
+    """Have `writer` write the file, whole or not at all."""
+    return write_all({Path(path): writer})[0]

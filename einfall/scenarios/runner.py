@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from einfall import __version__
+from einfall.files import csv_text, json_text, write_texts
 from einfall.hw_models.yaml_door import SpecError
 from einfall.scenarios import library, tables
 from einfall.scenarios.changes import Change, changes
@@ -200,12 +201,12 @@ def run(
 
 def _written(result: Result, out: Path, figures: bool) -> Result:
     """The result with its files."""
-    contents = {
-        FILES[name]: tables.csv_text(COLUMNS, (row.record() for row in each.rows))
+    texts = {
+        out / FILES[name]: csv_text(COLUMNS, (row.record() for row in each.rows))
         for name, each in result.answers.items()
     }
     record = {k: v for k, v in result.record().items() if k not in ("rows", "files")}
-    paths = tables.write_files(out, {**contents, "results.json": tables.json_text(record)})
+    paths = write_texts({**texts, out / "results.json": json_text(record)})
     if figures:
         from einfall.scenarios.figures import draw
 

@@ -9,7 +9,6 @@ import pytest
 
 from einfall import scenarios
 from einfall.hw_models.yaml_door import SpecError
-from einfall.scenarios import tables
 from einfall.scenarios.fusemax import COLUMNS
 from einfall.scenarios.points import points
 from einfall.sim.accounting import ARTIFACT, PHYSICAL
@@ -145,14 +144,6 @@ def test_figures_need_a_folder(small):
 def test_matplotlib_is_loaded_for_figures_only():
     code = "import sys, einfall.scenarios; sys.exit('matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_files_that_cannot_all_be_written_change_nothing(tmp_path):
-    (tmp_path / "results.csv").write_text("old")
-    with pytest.raises(OSError, match="missing"):
-        tables.write_files(tmp_path, {"results.csv": "new", "missing/other.csv": "new"})
-    assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
-    assert (tmp_path / "results.csv").read_text() == "old"
 
 
 MISTAKES = [
