@@ -461,7 +461,7 @@ class _Plan:
             cycles = side["time"] * -(-side["rows"] // unit.rows) * -(-side["cols"] // unit.cols)
             spatial = [r for r, place in zip(ranks, places, strict=True) if place != "time"]
             sums = sum(r not in kept for r in spatial)
-            widest = max(kept & set(ranks), key=self._extent, default=None)
+            widest = max((r for r in ranks if r in kept), key=self._extent, default=None)
             on_cols = widest is not None and places[ranks.index(widest)] == "cols"
             return cycles, 2 * sums + (not on_cols) + len(spatial)
 

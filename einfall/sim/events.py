@@ -258,7 +258,7 @@ class _Run:
         now, past, unit = self.now, self.past, self.unit
 
         def from_now(time: float) -> float:
-            return round(max(time - now, -past) / unit, 6)
+            return round(max(time - now, -past) / unit, 8)
 
         return (
             tuple((step.kind, from_now(step.end)) for step in self.pending if step),
