@@ -6,7 +6,7 @@ share keys. A `Dim` says how something extends along one of them: every coordina
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -34,7 +34,8 @@ class Layout:
 
     cascade: Cascade
     sizes: Mapping[str, Number]
-    _memo: dict[str, tuple[Dim, ...]] = field(default_factory=dict, compare=False, repr=False)
+    # The same questions come up for every task: each is answered once.
+    _memo: dict[Hashable, tuple[Dim, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     @cached_property
     def extents(self) -> dict[str, Number]:
@@ -57,14 +58,16 @@ class Layout:
 
         M1 with M0, or M itself, is every coordinate of M; M1 alone is one a tile.
         """
-        present = list(dict.fromkeys(ranks))
-        dims: dict[str, Dim] = {}
-        for rank in present:
-            for dim in self._dims_of(rank, present):
-                dims.setdefault(dim.rank, dim)
-        return tuple(dims.values())
+        present = tuple(ranks)
+        if present not in self._memo:
+            dims: dict[str, Dim] = {}
+            for rank in present:
+                for dim in self._dims_of(rank, present):
+                    dims.setdefault(dim.rank, dim)
+            self._memo[present] = tuple(dims.values())
+        return self._memo[present]
 
-    def _dims_of(self, rank: str, present: list[str]) -> tuple[Dim, ...]:
+    def _dims_of(self, rank: str, present: tuple[str, ...]) -> tuple[Dim, ...]:
         cascade = self.cascade
         outer = {g.rank: g.outer for g in cascade.groups}
         if rank in outer:
@@ -76,10 +79,7 @@ class Layout:
 
     def points(self, einsum: Einsum) -> tuple[Dim, ...]:
         """Dims of the iteration space of an Einsum."""
-        key = f"points of {einsum.name}"
-        if key not in self._memo:
-            self._memo[key] = self.dims(self.cascade.iteration_ranks(einsum))
-        return self._memo[key]
+        return self.dims(self.cascade.iteration_ranks(einsum))
 
     def tensor(self, name: str) -> tuple[Dim, ...]:
         """Dims that a tensor is stored with; a running value keeps one coordinate of its rank."""
