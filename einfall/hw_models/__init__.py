@@ -1,17 +1,20 @@
 """On what it runs: machines as pydantic specs by kind, and one YAML file a device."""
 
-from einfall.hw_models.library import Machine, load, machine_sources, names
+from einfall.hw_models.gpu import Gpu
+from einfall.hw_models.library import Machine, as_array, load, machine_sources, names
 from einfall.hw_models.overrides import read_overrides, with_overrides
 from einfall.hw_models.spatial_array import SpatialArray, UnsupportedOpError
 from einfall.hw_models.yaml_door import Source, Spec, SpecError, read_spec
 
 __all__ = [
+    "Gpu",
     "Machine",
     "Source",
     "SpatialArray",
     "Spec",
     "SpecError",
     "UnsupportedOpError",
+    "as_array",
     "load",
     "machine_sources",
     "names",

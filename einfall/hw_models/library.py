@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
+from einfall.hw_models.gpu import Gpu
 from einfall.hw_models.spatial_array import SpatialArray
 from einfall.hw_models.yaml_door import Source, SpecError, did_you_mean, read_document
 
-Machine = SpatialArray
-KINDS: Mapping[str, type[Machine]] = {"spatial_array": SpatialArray}
+Machine: TypeAlias = SpatialArray | Gpu
+KINDS: Mapping[str, type[Machine]] = {"gpu": Gpu, "spatial_array": SpatialArray}
 
 DEVICES = Path(__file__).parent / "devices"
 
 
-def names() -> tuple[str, ...]:
-    """Names of the machines that ship, sorted."""
-    return tuple(sorted(_files()))
+def names(kind: str | None = None) -> tuple[str, ...]:
+    """Names of the machines that ship, sorted; those of one kind, or all.
+
+    >>> names("spatial_array")[:2]
+    ('flat_cloud', 'flat_edge')
+    """
+    found = sorted(_files())
+    return tuple(name for name in found if kind is None or load(name).kind == kind)
 
 
 def load(name_or_path: str | Path) -> Machine:
@@ -32,8 +39,8 @@ def load(name_or_path: str | Path) -> Machine:
     Raises:
         SpecError: No such machine, or all the mistakes in its file.
 
-    >>> load("fusemax_cloud").units["2d"].pes
-    65536
+    >>> load("fusemax_cloud").clock_hz, load("h100_sxm").sms
+    (940000000.0, 132)
     """
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml"):
@@ -56,6 +63,26 @@ def machine_sources(name_or_path: str | Path) -> Mapping[str, Source]:
     'published'
     """
     return load(name_or_path).sources
+
+
+def as_array(machine: Machine) -> SpatialArray:
+    """The machine, where it is a spatial array; for all that is worked out for no other kind.
+
+    Raises:
+        SpecError: It is of another kind; with the arrays that ship.
+
+    >>> as_array(load("fusemax_cloud")).units["2d"].pes
+    65536
+    """
+    if isinstance(machine, SpatialArray):
+        return machine
+    known = ", ".join(names("spatial_array"))
+    raise SpecError(
+        [
+            f"machine {machine.name}: wanted a spatial_array, found a {machine.kind}; cascades are "
+            f"mapped onto spatial arrays alone: take one of {known}"
+        ]
+    )
 
 
 @cache

@@ -60,7 +60,7 @@ class _Reference:
     def mapped(
         self, config: Config, mapping: str | CascadeMapping, accounting: Accounting
     ) -> Point:
-        machine = hw_models.load(config.machine)
+        machine = hw_models.as_array(hw_models.load(config.machine))
         return points(config.cascade, [self.shape], machine, mapping, accounting)[0]
 
     def has(self, *names: str) -> bool:

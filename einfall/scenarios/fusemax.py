@@ -240,7 +240,7 @@ def _points(
 ) -> dict[Place, Point]:
     found: dict[Place, Point] = {}
     for config in configs:
-        machine = hw_models.load(config.machine)
+        machine = hw_models.as_array(hw_models.load(config.machine))
         answers = points(config.cascade, shapes, machine, config.mapping, accounting)
         found |= {(config.name, *p): a for p, a in zip(places, answers, strict=True)}
     return found

@@ -102,7 +102,7 @@ def machine(pe_dim: int, head_dim: int) -> SpatialArray:
         changes[f"units.{unit}.registers.read_energy"] = file.read_energy_j
         changes[f"units.{unit}.registers.write_energy"] = file.write_energy_j
         changes[f"units.{unit}.registers.area"] = file.area_mm2
-    return hw_models.with_overrides(hw_models.load(BASE), changes)
+    return hw_models.with_overrides(hw_models.as_array(hw_models.load(BASE)), changes)
 
 
 @cache

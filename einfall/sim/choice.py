@@ -8,6 +8,7 @@ from pathlib import Path
 from einfall.einsum_cascades.counts import ops_per_point
 from einfall.einsum_cascades.einsum import Cascade
 from einfall.einsum_cascades.shapes import rank_sizes
+from einfall.hw_models.library import Machine, as_array
 from einfall.hw_models.spatial_array import SpatialArray
 from einfall.sim import flat, mapping
 from einfall.sim.accounting import PHYSICAL, Accounting
@@ -31,7 +32,7 @@ def names() -> tuple[str, ...]:
 def mapping_for(
     cascade: Cascade,
     shape: MappingOf[str, Number],
-    machine: SpatialArray,
+    machine: Machine,
     *,
     name: str | Path | None = None,
     accounting: Accounting = PHYSICAL,
@@ -43,16 +44,17 @@ def mapping_for(
     rows of scores fit the buffer to be worth it, `flat` becomes `unfused`.
 
     Raises:
-        SpecError: No such mapping, or mistakes in its file.
+        SpecError: The machine is no spatial array; no such mapping, or mistakes in its file.
         ShapeError: The shape does not fit the cascade.
         MappingError: Nothing fits the machine.
     """
-    chosen = str(name) if name is not None else _default(cascade, machine)
+    array = as_array(machine)
+    chosen = str(name) if name is not None else _default(cascade, array)
     if chosen not in FAMILIES:
         return mapping.load(chosen)
     if chosen == "auto":
-        return auto_mapping(cascade, rank_sizes(cascade, shape), machine)
-    return _flat(cascade, shape, machine, accounting)
+        return auto_mapping(cascade, rank_sizes(cascade, shape), array)
+    return _flat(cascade, shape, array, accounting)
 
 
 def _flat(

@@ -242,7 +242,7 @@ def _searched(
 
 def _query_groups(cascade: str, machine: str, shape: Mapping[str, int]) -> Number:
     """P2: into how many groups the buffer cuts the queries of the unfused scores."""
-    what, chip = cascades.load(cascade), hw_models.load(machine)
+    what, chip = cascades.load(cascade), hw_models.as_array(hw_models.load(machine))
     mapping = mapping_for(what, shape, chip, name="unfused", accounting=ARTIFACT)
     layout = Layout(what, rank_sizes(what, shape, split_tiles(what, chip, mapping)))
     context = group_context(layout, chip, mapping, mapping.groups[0], ARTIFACT)

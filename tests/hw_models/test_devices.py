@@ -21,13 +21,21 @@ OPS = [  # what a library of attention cascades maps with
 ]  # fmt: skip
 
 each_machine = pytest.mark.parametrize("name", SHIPPED)
+each_array = pytest.mark.parametrize("name", names("spatial_array"))
 
 
 def test_the_promised_machines_ship():
     assert {
         "fusemax_cloud", "fusemax_edge", "flat_cloud", "flat_edge",
         "tpu_v2_like", "tpu_v3_like", "tpu_v4_like",
+        "a100_sxm", "h100_sxm", "h200", "b200", "b300", "gb200", "gb300", "rtx4090",
+        "h20", "h800", "l20", "l40s", "rtx_pro_6000",
     } <= set(SHIPPED)  # fmt: skip
+
+
+def test_names_of_a_kind_are_all_of_that_kind():
+    assert {load(name).kind for name in names("gpu")} == {"gpu"}
+    assert sorted(name for kind in KINDS for name in names(kind)) == list(SHIPPED)
 
 
 @each_machine
@@ -62,7 +70,7 @@ def test_sources_point_at_the_line_of_the_value(name):
         assert any(f"{key}:" in lines[source.line - 1] for key in field[-2:]), path
 
 
-@each_machine
+@each_array
 def test_some_unit_can_do_each_op(name):
     machine = load(name)
     for op in OPS:
@@ -71,7 +79,7 @@ def test_some_unit_can_do_each_op(name):
         assert all(unit.cycles(op) >= 1 and unit.energy_j(op) > 0 for unit in able)
 
 
-@each_machine
+@each_array
 def test_the_one_dimensional_unit_can_do_every_op_and_the_other_the_products(name):
     machine = load(name)
     assert [op for op in OPS if not machine.units["1d"].supports(op)] == []
@@ -79,7 +87,7 @@ def test_the_one_dimensional_unit_can_do_every_op_and_the_other_the_products(nam
     assert machine.units["2d"].cols >= machine.units["1d"].cols
 
 
-@each_machine
+@each_array
 def test_compositions_cost_no_less_than_each_of_their_parts(name):
     for unit in load(name).units.values():
         for kind, op in unit.ops.items():
@@ -187,7 +195,7 @@ def test_two_cores_reach_the_published_peak_of_a_tpu(name, peak):
 def test_an_unknown_name_has_suggestions():
     with pytest.raises(SpecError) as error:
         load("fusemax_clud")
-    assert error.value.problems[0].startswith("machine: want a file.yaml or one of flat_cloud, ")
+    assert error.value.problems[0].startswith("machine: want a file.yaml or one of a100_sxm, ")
     assert error.value.problems[0].endswith("found 'fusemax_clud': did you mean 'fusemax_cloud'?")
 
 
@@ -222,9 +230,9 @@ def test_a_file_is_read_anew_each_time(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("kind: gpu", ":1: kind: want a kind of machine (spatial_array), found 'gpu'"),
-        ("name: x", ":1: kind: want a kind of machine (spatial_array), found none"),
-        ("kind: [x]", ":1: kind: want a kind of machine (spatial_array), found ['x']"),
+        ("kind: tpu", ":1: kind: want a kind of machine (gpu, spatial_array), found 'tpu'"),
+        ("name: x", ":1: kind: want a kind of machine (gpu, spatial_array), found none"),
+        ("kind: [x]", ":1: kind: want a kind of machine (gpu, spatial_array), found ['x']"),
     ],
 )
 def test_a_machine_of_unknown_kind_is_refused(tmp_path, text, problem):

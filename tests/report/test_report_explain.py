@@ -24,7 +24,7 @@ def explained(cascade, machine, shape, accounting="physical", **options):
     return explain(what, found), found
 
 
-@pytest.mark.parametrize("machine", hw_models.names())
+@pytest.mark.parametrize("machine", hw_models.names("spatial_array"))
 @pytest.mark.parametrize("cascade", SHAPES)
 def test_energies_add_up(cascade, machine):
     explanation, found = explained(cascade, machine, SHAPES[cascade])
