@@ -19,6 +19,18 @@ from einfall.plots.estimates import (
     unit_table,
 )
 from einfall.plots.graph import graph_figure, graph_table, plot_graph
+from einfall.plots.ladder import ladder_figure, ladders_figure, plot_ladder, plot_ladders
+from einfall.plots.masks import (
+    MaskTiles,
+    bound_heatmap_figure,
+    mask_figure,
+    mask_table,
+    plot_bound_heatmap,
+    plot_mask,
+    plot_tile_histogram,
+    tile_histogram_table,
+    tile_order,
+)
 from einfall.plots.pareto import pareto_table, plot_pareto
 from einfall.plots.records import PlotError, Record
 from einfall.plots.save import save
@@ -27,20 +39,31 @@ from einfall.plots.timeline import plot_timeline, steady_window, timeline_table
 from einfall.plots.utilization import plot_utilization, utilization_figure, utilization_table
 
 __all__ = [
+    "MaskTiles",
     "PlotError",
     "Record",
+    "bound_heatmap_figure",
     "energy_figure",
     "energy_ratios",
     "energy_table",
     "figure",
     "graph_figure",
     "graph_table",
+    "ladder_figure",
+    "ladders_figure",
+    "mask_figure",
+    "mask_table",
     "pareto_table",
+    "plot_bound_heatmap",
     "plot_energy",
     "plot_energy_ratios",
     "plot_graph",
+    "plot_ladder",
+    "plot_ladders",
+    "plot_mask",
     "plot_pareto",
     "plot_speedups",
+    "plot_tile_histogram",
     "plot_timeline",
     "plot_units",
     "plot_utilization",
@@ -48,6 +71,8 @@ __all__ = [
     "speedup_figure",
     "speedups",
     "steady_window",
+    "tile_histogram_table",
+    "tile_order",
     "timeline_table",
     "unit_table",
     "utilization_figure",

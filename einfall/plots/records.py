@@ -13,6 +13,22 @@ Record: TypeAlias = Mapping[str, object]
 COLUMNS = ("kernel", "config", "model", "seq_len", "pe_dim", "metric", "unit", "value")
 """Columns of a table of results."""
 
+RUNGS = ("name", "speedup", "limit", "kind")
+"""Columns of a ladder: what bounds or tells the speedup, how large it is, what is lost on the way
+down to it, and one of `KINDS`."""
+
+LADDERS = ("case", "gpu", "name", "speedup", "kind")
+"""Columns of several ladders side by side."""
+
+KINDS = ("bound", "simulated", "measured")
+"""Where the speedup of a rung comes from."""
+
+BOUNDS = ("stride", "window", "speedup", "fully_block_sparse")
+"""Columns of a table of bounds by stride and window."""
+
+VISITS = ("visited_kv_tiles", "q_tiles")
+"""Columns of a histogram: how many query tiles visit so many key tiles."""
+
 
 class PlotError(ValueError):
     """A table that lacks what a figure draws, or holds what it cannot draw."""
@@ -34,7 +50,7 @@ def pick(rows: Iterable[Record], what: str, **wanted: object) -> list[Record]:
     1
     """
     found = list(rows)
-    _check_columns(found, what)
+    check_columns(found, what, COLUMNS)
     left = [row for row in found if all(row[c] == value for c, value in wanted.items())]
     if not left:
         asked = ", ".join(f"{column} {value!r}" for column, value in wanted.items())
@@ -60,10 +76,34 @@ def number(row: Record, what: str, column: str = "value") -> float:
     except (TypeError, ValueError, KeyError):
         value = float("nan")
     if value - value != 0:
-        where = ", ".join(f"{c} {row[c]!r}" for c in COLUMNS if row.get(c) not in (None, ""))
+        where = ", ".join(
+            f"{c} {v!r}" for c, v in row.items() if c != column and v not in (None, "")
+        )
         found = repr(row[column]) if column in row else "no such column"
-        raise PlotError(f"{what}: {where}: want a number in {column}, found {found}")
+        raise PlotError(f"{what}: {where or 'a row'}: want a number in {column}, found {found}")
     return value
+
+
+def positive(row: Record, what: str, column: str) -> float:
+    """The number above 0 in a column of a row.
+
+    Raises:
+        PlotError: It is no finite number, or 0 or less.
+    """
+    value = number(row, what, column)
+    if value <= 0:
+        name = row.get("name", "a row")
+        raise PlotError(f"{what}: {name}: want {column} above 0, found {value:g}")
+    return value
+
+
+def short(value: float) -> str:
+    """A number with three digits and no zeros that say nothing.
+
+    >>> short(11.111), short(3.20), short(1234.5)
+    ('11.1', '3.2', '1234')
+    """
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
 
 
 def length(text: object) -> float:
@@ -103,8 +143,28 @@ def some(table: Iterable[Item], what: str) -> list[Item]:
     return rows
 
 
-def _check_columns(rows: Sequence[Record], what: str) -> None:
-    lacking = {c: n for n, row in enumerate(rows, 1) for c in COLUMNS if c not in row}
+def check_columns(rows: Iterable[Record], what: str, columns: Sequence[str]) -> None:
+    """Refuse rows that lack a column.
+
+    Raises:
+        PlotError: The columns lacking, each with the last row that lacks it.
+    """
+    lacking = {c: n for n, row in enumerate(rows, 1) for c in columns if c not in row}
     if lacking:
         missing = ", ".join(f"{column} (row {n})" for column, n in lacking.items())
-        raise PlotError(f"{what}: want the columns {', '.join(COLUMNS)}, lacking: {missing}")
+        raise PlotError(f"{what}: want the columns {', '.join(columns)}, lacking: {missing}")
+
+
+def flag(row: Record, what: str, column: str) -> bool:
+    """The yes or no in a column of a row: True, 1, "1", "true", or their opposites.
+
+    Raises:
+        PlotError: It is neither.
+
+    >>> flag({"sparse": "0"}, "bounds", "sparse"), flag({"sparse": True}, "bounds", "sparse")
+    (False, True)
+    """
+    value = {"1": True, "true": True, "0": False, "false": False}.get(str(row[column]).lower())
+    if value is None:
+        raise PlotError(f"{what}: want 1 or 0 in {column}, found {row[column]!r}")
+    return value
