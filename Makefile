@@ -2,11 +2,12 @@
 #   make demo PYTHON=/path/to/python3.12
 export PYTHON
 
-.PHONY: help demo test
+.PHONY: help demo test kernels
 
 help:
 	@echo "make demo   FuseMax's headline numbers: a table here, figures and data in out/fusemax"
 	@echo "make test   everything that is checked before a change goes in"
+	@echo "make kernels   the Triton kernels against references, on the CPU (installs torch and triton)"
 
 demo:
 	@bash .ci/install
@@ -14,3 +15,7 @@ demo:
 
 test:
 	@bash .ci/run
+
+kernels:
+	@bash .ci/install dev,gpu
+	TRITON_INTERPRET=1 .venv/bin/pytest tests/validate/test_validate_kernels.py
