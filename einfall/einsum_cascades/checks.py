@@ -17,6 +17,7 @@ from einfall.einsum_cascades.einsum import (
     Access,
     Apply,
     Cascade,
+    CascadeMask,
     Einsum,
     Expr,
     Group,
@@ -40,8 +41,8 @@ class Places:
     """Where those parts of a cascade stand that do not carry their own place.
 
     Equal ranks and indices stand in many places, so `values` goes by identity (`id`). It holds
-    ranks, splits, groups, indices, operations and the `reduce_ranks` of an Einsum. `outputs` runs
-    parallel to the outputs of the cascade.
+    ranks, splits, groups, the mask, indices, operations and the `reduce_ranks` of an Einsum.
+    `outputs` runs parallel to the outputs of the cascade.
     """
 
     values: dict[int, Place] = field(default_factory=dict)
@@ -89,6 +90,11 @@ def unreduced(cascade: Cascade, einsum: Einsum) -> tuple[str, ...]:
     return tuple(rank for rank in cascade.iteration_ranks(einsum) if rank not in written)
 
 
+def masked_einsums(cascade: Cascade) -> tuple[Einsum, ...]:
+    """The Einsums of which the mask leaves out points: those over its queries and its keys."""
+    return tuple(e for e in cascade.einsums if cascade.is_masked(cascade.iteration_ranks(e)))
+
+
 def stages(cascade: Cascade) -> tuple[tuple[Einsum, ...], ...]:
     """Einsums in an order in which they can run, those that feed each other together.
 
@@ -126,11 +132,11 @@ def problems(
     check = _Check(cascade, places, unread)
     found = [*check.ranks(), *check.definitions()]
     if not any(check.ranks()):  # all that follows rests on the ranks
-        found += [*check.inputs(), *check.expressions(), *check.order()]
+        found += [*check.mask(), *check.inputs(), *check.expressions(), *check.order()]
         if not unread:
             found += check.unused()
     if not found:  # the cascade as a whole, where no single statement is wrong
-        found += [*check.recurrences(), *check.unneeded()]
+        found += [*check.recurrences(), *check.unneeded(), *check.unmasked()]
     unique = dict.fromkeys(found)
     return sorted(unique, key=lambda problem: (problem.place.line, problem.place.column))
 
@@ -165,6 +171,27 @@ class _Check:
             yield from self._split(split, {other.rank for other in self.cascade.splits[:i]}, seen)
         for i, group in enumerate(self.cascade.groups):
             yield from self._group(group, self.cascade.groups[:i])
+
+    def mask(self) -> Iterator[Problem]:
+        """A mask is over two whole ranks, and may differ along a third."""
+        mask = self.cascade.mask
+        if mask is None:
+            return
+        ranks = [rank for rank in (mask.queries, mask.keys, mask.heads) if rank is not None]
+        for symbol in dict.fromkeys(ranks):
+            yield from self._symbol(mask, symbol)
+            if symbol in self.cascade.parent:
+                whole = self.cascade.parent[symbol]
+                text = f"wanted a whole rank, found {symbol}, a part of {whole}; write {whole}"
+                yield self._at(mask, text)
+            if symbol in self.cascade.group_of:
+                whole = self.cascade.group_of[symbol]
+                text = f"wanted a rank of its own, found {symbol}, which follows {whole}"
+                yield self._at(mask, f"{text}; write {whole}")
+        if len(set(ranks)) < len(ranks):
+            found = ", ".join(ranks)
+            text = f"wanted different ranks for queries, keys and heads, found {found}"
+            yield self._at(mask, text)
 
     def inputs(self) -> Iterator[Problem]:
         """Inputs are whole: each rank of them from its first coordinate to its last."""
@@ -563,12 +590,19 @@ class _Check:
                 text = f"wanted an output that needs {einsum.name}, found none"
                 yield Problem(einsum.place, f"{text}; remove it or name it as an output")
 
+    def unmasked(self) -> Iterator[Problem]:
+        """A mask leaves something out: some Einsum goes over both of its ranks."""
+        mask = self.cascade.mask
+        if mask is not None and not masked_einsums(self.cascade) and not self.unread:
+            text = f"wanted an Einsum over both {mask.queries} and {mask.keys}, found none"
+            yield self._at(mask, f"{text}; remove the mask, it leaves nothing out")
+
     # Helpers ----------------------------------------------------------------------------------
 
     def _at(self, value: object, text: str) -> Problem:
         return Problem(self.places[value], text)
 
-    def _symbol(self, where: Split | Group, symbol: str) -> Iterator[Problem]:
+    def _symbol(self, where: Split | Group | CascadeMask, symbol: str) -> Iterator[Problem]:
         if symbol not in self.symbols:
             way_out = hint(symbol, self.keys, f"declare it: `ranks {symbol} word`")
             yield self._at(where, f"wanted a rank that is declared, found {symbol}; {way_out}")

@@ -1,7 +1,8 @@
 """Iteration points, operations by kind, compulsory traffic and footprints of a cascade.
 
 Sizes come from `shapes.rank_sizes`; they may be NumPy arrays, and the answers then are arrays too.
-Masks are not applied here: every point of a dense iteration space counts.
+With a mask only the points that it leaves count (see `masked`), exactly and for one shape at a
+time: arrays as sizes are refused with a ShapeError.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import TYPE_CHECKING
 
 from einfall.einsum_cascades.checks import align
 from einfall.einsum_cascades.einsum import Access, Apply, Cascade, Einsum, Expr
+from einfall.einsum_cascades.masked import project
 from einfall.einsum_cascades.ops import REDUCTIONS
 from einfall.einsum_cascades.passes import Visits, visits, whole_ranks
 
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
 def volume(cascade: Cascade, ranks: Iterable[str], sizes: Mapping[str, Number]) -> Number:
     """Product of the sizes of ranks; the two parts of a split together count as the whole rank.
 
-    M1·M0 may exceed M, as the last tile is ragged; the elements that exist are M.
+    M1·M0 may exceed M, as the last tile is ragged; the elements that exist are M. Without regard to
+    a mask, see `existing`.
     """
     left = list(ranks)
     product: Number = 1
@@ -37,17 +41,31 @@ def volume(cascade: Cascade, ranks: Iterable[str], sizes: Mapping[str, Number]) 
     return product
 
 
+def existing(cascade: Cascade, ranks: Iterable[str], sizes: Mapping[str, Number]) -> Number:
+    """Points over ranks that exist: their volume, or with a mask over some of them what it leaves.
+
+    For causal attention over B, P, M these are B times the attended pairs, and over B, P, M1 they
+    are B times the key tiles that each query visits.
+    """
+    space = tuple(ranks)
+    if not cascade.is_masked(space):
+        return volume(cascade, space, sizes)
+    left = project(cascade, space, sizes)
+    return left.points * volume(cascade, (r for r in space if r not in left.ranks), sizes)
+
+
 def points(cascade: Cascade, einsum: Einsum, sizes: Mapping[str, Number]) -> Number:
     """Points in the iteration space of an Einsum: the product of all its ranks.
 
-    For `BQK[b,h,m1,m0,p] = Q[b,h,p,e] * K[b,g,m1,m0,e]` they are B·H·M·P·E.
+    For `BQK[b,h,m1,m0,p] = Q[b,h,p,e] * K[b,g,m1,m0,e]` they are B·H·M·P·E, and with a mask B·H·E
+    times its attended pairs.
     """
-    return volume(cascade, cascade.iteration_ranks(einsum), sizes)
+    return existing(cascade, cascade.iteration_ranks(einsum), sizes)
 
 
 def elements(cascade: Cascade, tensor: str, sizes: Mapping[str, Number]) -> Number:
     """Elements of a tensor; of a running value those that its Einsum writes, not the first one."""
-    return volume(cascade, cascade.tensor_ranks[tensor], sizes)
+    return existing(cascade, cascade.tensor_ranks[tensor], sizes)
 
 
 def ops_per_point(einsum: Einsum) -> dict[str, int]:
@@ -85,7 +103,7 @@ def einsum_ops(cascade: Cascade, einsum: Einsum, sizes: Mapping[str, Number]) ->
     """Operations by kind of one Einsum: at each of its points, and for each element it writes."""
     n = points(cascade, einsum, sizes)
     kinds: dict[str, Number] = {kind: count * n for kind, count in ops_per_point(einsum).items()}
-    written = volume(cascade, einsum.output.ranks, sizes)
+    written = existing(cascade, einsum.output.ranks, sizes)
     for kind, count in ops_per_output(einsum).items():
         kinds[kind] = kinds.get(kind, 0) + count * written
     return kinds
@@ -116,7 +134,8 @@ def compulsory_elements(cascade: Cascade, sizes: Mapping[str, Number]) -> dict[s
     """Elements that any implementation moves: what is read of each input, and each output, once.
 
     Of an input only the smallest box counts that holds all elements read: a rank that is read at
-    constant coordinates only counts these. Intermediates and state move nothing.
+    constant coordinates only counts these. Intermediates and state move nothing. With a mask, keys
+    and values that no query attends are not read.
     """
     moved = {a.tensor: _read_elements(cascade, a, sizes) for a in cascade.inputs}
     return moved | {name: elements(cascade, name, sizes) for name in cascade.outputs}
@@ -171,7 +190,8 @@ def footprints(cascade: Cascade, sizes: Mapping[str, Number] | None = None) -> d
     A tensor that is made or read in two different passes over R keeps a whole fiber of R elements
     (times the outer coordinates that are worked on at once), or is read again. A tensor that
     is looked at twice within one tile only keeps that tile; all others need one element at a time.
-    With one pass over R nothing grows with R.
+    With one pass over R nothing grows with R. Of masked keys the elements are those of the query
+    that attends most.
 
     Source: Nayak et al., "FuseMax", MICRO 2024, section III.
     """
@@ -209,20 +229,44 @@ def _map_ops(expr: Expr) -> Iterator[str]:
 
 
 def _read_elements(cascade: Cascade, declared: Access, sizes: Mapping[str, Number]) -> Number:
-    """Elements in the smallest box that holds all that is read of an input."""
-    reads = [
-        align(cascade, access)
+    """Elements in the smallest box that holds all that is read of an input.
+
+    Where a mask holds for all its readers, no more than what one of them reads under the mask.
+    """
+    readers = [
+        (cascade.is_masked(cascade.iteration_ranks(einsum)), access)
         for einsum in (*cascade.inits, *cascade.einsums)
         for access in einsum.operands
         if access.tensor == declared.tensor
     ]
-    total: Number = 1
+    box = _box(cascade, declared, [access for _, access in readers], sizes)
+    if not all(masked for masked, _ in readers):
+        return prod(box)
+    return max(_read_under_mask(cascade, access, box, sizes) for _, access in readers)
+
+
+def _box(
+    cascade: Cascade, declared: Access, reads: Sequence[Access], sizes: Mapping[str, Number]
+) -> list[Number]:
+    """Extent along each rank: all of it, or the constant coordinates that are read."""
+    extents: list[Number] = []
+    axes = [align(cascade, access) for access in reads]
     for n, rank in enumerate(declared.ranks):
-        places = {read[n] for read in reads}
-        if any(all(i.varies for i in place) for place in places):
-            total = total * sizes[rank]
-        else:
-            total = total * len(places)
+        places = {read[n] for read in axes}
+        whole = any(all(i.varies for i in place) for place in places)
+        extents.append(sizes[rank] if whole else len(places))
+    return extents
+
+
+def _read_under_mask(
+    cascade: Cascade, access: Access, box: Sequence[Number], sizes: Mapping[str, Number]
+) -> Number:
+    """Elements that one access reads: attended ones along the ranks of the mask, else the box."""
+    left = project(cascade, access.ranks, sizes)
+    total: Number = left.points
+    for indices, extent in zip(align(cascade, access), box, strict=True):
+        if not any(i.varies and i.rank in left.ranks for i in indices):
+            total = total * extent
     return total
 
 
@@ -252,6 +296,16 @@ def _held(cascade: Cascade, tensor: str, rank: str, when: Visits) -> Footprint:
 
 def _sized(cascade: Cascade, footprint: Footprint, sizes: Mapping[str, Number]) -> Footprint:
     """The same footprint with its numbers."""
-    fiber = 1 if footprint.fiber == "1" else sizes[footprint.fiber]
+    fiber = 1 if footprint.fiber == "1" else _fiber_elements(cascade, footprint, sizes)
     again = (footprint.visits - 1) * elements(cascade, footprint.tensor, sizes)
     return replace(footprint, elements=fiber, spill_elements=again)
+
+
+def _fiber_elements(cascade: Cascade, footprint: Footprint, sizes: Mapping[str, Number]) -> Number:
+    """Elements of a fiber; of one over masked keys those of the query that attends most."""
+    ranks, mask = cascade.tensor_ranks[footprint.tensor], cascade.mask
+    inner = {s.inner for s in cascade.splits}
+    over_keys = mask and cascade.root(footprint.fiber) == mask.keys
+    if not over_keys or footprint.fiber in inner or not cascade.is_masked(ranks):
+        return sizes[footprint.fiber]
+    return project(cascade, ranks, sizes).longest

@@ -6,10 +6,14 @@ these values, `interpret` runs them, `passes` and `counts` analyse them, `sim` c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from einfall.einsum_cascades.masks import MaskSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,21 @@ class Group:
 
     rank: str
     outer: str
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeMask:
+    """`mask P, M "causal"`: of all points over both ranks, only the attended ones exist.
+
+    `spec` says which, and is bound to numbers of queries and keys when these are known. `heads` is
+    the rank along which a mask may differ from head to head; None where the cascade has no such
+    rank.
+    """
+
+    queries: str
+    keys: str
+    spec: MaskSpec
+    heads: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +182,8 @@ class Cascade:
     """An ordered list of Einsums over named ranks, with inputs, outputs and initial values.
 
     `inputs` and `outputs` are accesses that give each tensor its ranks, e.g. `Q[b,h,p,e]`;
-    `inits` are Einsums that are carried out once, before the iterative ranks start.
+    `inits` are Einsums that are carried out once, before the iterative ranks start. `mask` leaves
+    out points of the Einsums over its two ranks.
     """
 
     name: str
@@ -176,6 +196,7 @@ class Cascade:
     groups: tuple[Group, ...] = ()
     about: str = ""
     source: str = ""
+    mask: CascadeMask | None = None
 
     @cached_property
     def by_name(self) -> Mapping[str, Einsum]:
@@ -202,7 +223,7 @@ class Cascade:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.name, self.einsums, self.inputs, self.outputs))
+        return hash((self.name, self.einsums, self.inputs, self.outputs, self.mask))
 
     def __hash__(self) -> int:
         """Worked out once: a cascade is the key of what is derived from it."""
@@ -215,6 +236,17 @@ class Cascade:
     def root(self, rank: str) -> str:
         """The rank that was split to give this one, or the rank itself."""
         return self.parent.get(rank, rank)
+
+    def coordinates(self, whole: str, ranks: Iterable[str]) -> tuple[str, ...]:
+        """Those of the ranks that are the whole one, a part of its split or a group of it."""
+        return tuple(r for r in ranks if whole in (r, self.parent.get(r), self.group_of.get(r)))
+
+    def is_masked(self, ranks: Iterable[str]) -> bool:
+        """Whether the mask leaves out points over these ranks: both of its own are among them."""
+        if self.mask is None:
+            return False
+        sides, seen = (self.mask.queries, self.mask.keys), tuple(ranks)
+        return all(self.coordinates(side, seen) for side in sides)
 
     def iteration_ranks(self, einsum: Einsum) -> tuple[str, ...]:
         """Ranks of the iteration space in order of appearance, each once.

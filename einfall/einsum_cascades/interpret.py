@@ -1,15 +1,16 @@
 """The interpreter: runs a cascade on NumPy arrays, so that it is known to compute what it says.
 
 Einsums that feed each other go step by step along their iterative rank, everything else works on
-whole arrays. A point beyond the end of a ragged last tile does not exist: it is left out of every
-reduction, and where a tensor has room for it, it holds NaN.
+whole arrays. A point beyond the end of a ragged last tile does not exist, nor does one that the
+mask leaves out: no reduction takes it in, and where a tensor has room for it, it holds NaN. A step
+whose points all do not exist does not happen: a running value stays as it is.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -26,7 +27,9 @@ from einfall.einsum_cascades.einsum import (
     accesses,
 )
 from einfall.einsum_cascades.language import CascadeError
+from einfall.einsum_cascades.masked import coordinate, masks_of
 from einfall.einsum_cascades.ops import OPS, REDUCTIONS
+from einfall.einsum_cascades.shapes import ShapeError
 
 _NOWHERE: Mapping[str, int] = MappingProxyType({})
 
@@ -48,11 +51,13 @@ def evaluate(
 
     Returns:
         The outputs by name. An iterative tensor has one coordinate more than its rank, the init.
-        An output over both parts of a split is NaN at the points that do not exist.
+        An output is NaN at the points that do not exist: in a ragged last tile if it is over both
+        parts of a split, where the mask leaves them out if it is over queries and keys.
 
     Raises:
         CascadeError: Inputs that are missing, unknown or do not fit, groups that do not divide,
-            tiles that are not positive or of ranks that are not split; all problems at once.
+            tiles that are not positive or of ranks that are not split; all problems at once. After
+            those, a mask that does not fit the inputs.
 
     >>> from einfall.einsum_cascades.library import load
     >>> evaluate(load("matmul"), {"X": np.ones((1, 3)), "W": np.full((3, 1), 2.0)})["Y"]
@@ -60,7 +65,7 @@ def evaluate(
     """
     arrays = {name: np.asarray(value, dtype=float) for name, value in inputs.items()}
     sizes = _sizes(cascade, arrays, tiles)
-    run = _Run(cascade, sizes, arrays)
+    run = _Run(cascade, sizes, arrays, _points(cascade, sizes))
     with np.errstate(all="ignore"):  # 0/0 where no point exists, exp(-inf): both are meant
         for stage in stages(cascade):
             run.stage(stage)
@@ -149,6 +154,27 @@ def _outside(cascade: Cascade, sizes: Mapping[str, int]) -> Iterator[str]:
                 yield f"{access}: wanted a coordinate below {size} of {rank}, found {index}"
 
 
+def _points(cascade: Cascade, sizes: Mapping[str, int]) -> Mapping[str, np.ndarray]:
+    """The points (head, query, key) of the mask, coordinates by rank; the head only if it counts.
+
+    Raises:
+        CascadeError: The mask does not fit the sizes.
+    """
+    if cascade.mask is None:
+        return {}
+    try:
+        masks = masks_of(cascade, sizes)
+    except ShapeError as error:
+        raise CascadeError(f"{cascade.name}: {text}" for text in error.problems) from error
+    rows = [mask.rows().points() for mask in masks]
+    heads = np.repeat(np.arange(len(masks)), [len(keys) for _, keys in rows])
+    queries, keys = (np.concatenate(side) for side in zip(*rows, strict=True))
+    points = {cascade.mask.queries: queries, cascade.mask.keys: keys}
+    if cascade.mask.heads is not None and len(masks) > 1:
+        points[cascade.mask.heads] = heads
+    return points
+
+
 # Running ------------------------------------------------------------------------------------------
 
 
@@ -169,15 +195,22 @@ class _Named:
 class _Run:
     """The tensors of a cascade while it runs.
 
-    `at` gives the coordinates that are fixed at the moment: the step of an iterative rank.
+    `at` gives the coordinates that are fixed at the moment: the step of an iterative rank. `points`
+    are those of the mask, by its ranks.
     """
 
     def __init__(
-        self, cascade: Cascade, sizes: Mapping[str, int], arrays: Mapping[str, np.ndarray]
+        self,
+        cascade: Cascade,
+        sizes: Mapping[str, int],
+        arrays: Mapping[str, np.ndarray],
+        points: Mapping[str, np.ndarray],
     ) -> None:
         self.cascade = cascade
         self.sizes = sizes
         self.values = dict(arrays)
+        self.points = points
+        self.attended: dict[tuple[str, ...], np.ndarray] = {}
 
     def stage(self, stage: Sequence[Einsum]) -> None:
         """Run Einsums that belong together, step by step if one of them is iterative."""
@@ -203,9 +236,22 @@ class _Run:
         return room
 
     def _write(self, einsum: Einsum, at: Mapping[str, int]) -> None:
-        """One step of an Einsum, written where it belongs."""
-        where = tuple(self._where(index, at) for index in einsum.output.indices)
-        self.values[einsum.name][where] = self._compute(einsum, at)
+        """One step of an Einsum, written where it belongs; a running value may stay as it is."""
+        values, indices = self.values[einsum.name], einsum.output.indices
+        where = tuple(self._where(index, at) for index in indices)
+        result = self._compute(einsum, at)
+        if einsum.iterative_ranks and self.cascade.is_masked(self.cascade.iteration_ranks(einsum)):
+            earlier = tuple(self._where(replace(i, offset=0), at) for i in indices)
+            result = np.where(self._happens(einsum, at), result, values[earlier])
+        values[where] = result
+
+    def _happens(self, einsum: Einsum, at: Mapping[str, int]) -> np.ndarray:
+        """For each element of a step whether it has a point that exists."""
+        space = tuple(r for r in self.cascade.iteration_ranks(einsum) if r not in at)
+        exists = np.broadcast_to(self._exists(space, at), [self.sizes[rank] for rank in space])
+        kept = tuple(rank for rank in space if rank not in einsum.reduce_ranks)
+        exists = exists.any(tuple(space.index(rank) for rank in einsum.reduce_ranks))
+        return self._placed(einsum, _Named(kept, exists.astype(float)), at) == 1
 
     def _compute(self, einsum: Einsum, at: Mapping[str, int]) -> np.ndarray:
         """The output of an Einsum at the given step, its axes in the order of the left side."""
@@ -255,9 +301,21 @@ class _Run:
         if not all(np.isfinite(array).all() for array in arrays):
             return None
         factors = [_Named(f.ranks, array) for f, array in zip(read, arrays, strict=True)]
-        # The product of an outer and an inner part alone is masked by neither of them.
-        grids = self._grids({rank for factor in read for rank in factor.ranks}, at)
-        return [*factors, *grids, _Named((), np.array(product))]
+        return [*factors, *self._bounds(einsum, factors, at), _Named((), np.array(product))]
+
+    def _bounds(
+        self, einsum: Einsum, factors: Sequence[_Named], at: Mapping[str, int]
+    ) -> list[_Named]:
+        """Factors of 0 and 1 for points that do not exist and that no other factor makes 0.
+
+        The product of an outer and an inner part alone, or of queries and keys, is bounded by
+        neither of them. What does not exist of the output is left out when it is placed.
+        """
+        space = self.cascade.iteration_ranks(einsum)
+        known = [set(factor.ranks) for factor in factors]
+        known.append(set(space) - set(einsum.reduce_ranks))
+        grids = self._grids([rank for rank in space if rank not in at], at)
+        return [grid for grid in grids if not any(ranks >= set(grid.ranks) for ranks in known)]
 
     # Reading and writing ----------------------------------------------------------------------
 
@@ -311,11 +369,14 @@ class _Run:
                 array = array.take(np.arange(self.sizes[rank]), axis)
         return array
 
-    # Ragged tiles -----------------------------------------------------------------------------
+    # Ragged tiles and masks -------------------------------------------------------------------
 
     def _grids(self, ranks: Iterable[str], at: Mapping[str, int]) -> list[_Named]:
-        """For each split that the ranks and fixed coordinates cover: which points m1,m0 exist."""
-        grids = []
+        """Which points exist: m1,m0 of each split, and those of the mask.
+
+        Only of what the ranks and the fixed coordinates cover.
+        """
+        grids = [self._unmasked(ranks, at)] if self.cascade.is_masked((*ranks, *at)) else []
         for split in self.cascade.splits:
             pair = (split.outer, split.inner)
             if {*ranks, *at}.issuperset(pair):
@@ -325,6 +386,27 @@ class _Run:
                 free = tuple(part for part in pair if part not in at)
                 grids.append(_Named(free, grid[fixed]))
         return grids
+
+    def _unmasked(self, ranks: Iterable[str], at: Mapping[str, int]) -> _Named:
+        """Points of the mask along the ranks, those fixed by `at` taken at their coordinate."""
+        wanted = [*dict.fromkeys((*ranks, *at))]
+        parts = [part for whole in self.points for part in self.cascade.coordinates(whole, wanted)]
+        fixed = tuple(at.get(part, slice(None)) for part in parts)
+        free = tuple(part for part in parts if part not in at)
+        return _Named(free, self._attended(tuple(parts))[fixed])
+
+    def _attended(self, parts: tuple[str, ...]) -> np.ndarray:
+        """The mask as an array over parts of its ranks: true where some of its points lie."""
+        if parts not in self.attended:
+            array = np.zeros([self.sizes[part] for part in parts], dtype=bool)
+            where = tuple(
+                coordinate(self.cascade, part, at, self.sizes)
+                for whole, at in self.points.items()
+                for part in self.cascade.coordinates(whole, parts)
+            )
+            array[where] = True
+            self.attended[parts] = array
+        return self.attended[parts]
 
     def _exists(self, space: Sequence[str], at: Mapping[str, int]) -> np.ndarray:
         """Which points of the space exist, to be broadcast against it."""

@@ -20,7 +20,7 @@ goes on in the next one, unless that looks like a statement of its own.
 `split M -> M1, M0` gives a rank two parts, and `init RM[h,0,p] = -inf` begins a tensor that is
 written one step ahead, `RM[h,m1+1,p] = …`, and read at the last one, `RM[h,M1,p]`. Two ranks with
 the same word (`P queries, M queries`) are two coordinates over the same things: a tensor that is
-declared over p may be read at m.
+declared over p may be read at m. `mask P, M "causal"` leaves out the pairs that are not attended.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from einfall.einsum_cascades.einsum import (
     Access,
     Apply,
     Cascade,
+    CascadeMask,
     Einsum,
     Expr,
     Group,
@@ -66,6 +67,7 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "ranks": "ranks P queries, M keys",
         "group": "group H -> G",
         "split": "split M -> M1, M0",
+        "mask": 'mask P, M "causal"',
         "input": "input Q[p,e], K[m,e]",
         "output": "output AV",
         "init": "init RM[0,p] = -inf",
@@ -141,12 +143,26 @@ def to_text(cascade: Cascade) -> str:
     lines += [f"ranks {', '.join(ranks)}"] if ranks else []
     lines += [f"group {group.rank} -> {group.outer}" for group in cascade.groups]
     lines += [f"split {split.rank} -> {split.outer}, {split.inner}" for split in cascade.splits]
+    lines += [_mask_line(cascade, cascade.mask)] if cascade.mask else []
     lines += [f"input {', '.join(map(str, cascade.inputs))}"] if cascade.inputs else []
     lines += [f"output {', '.join(cascade.outputs)}"]
     lines += [f"init {init.output} = {_right(cascade, init)}" for init in cascade.inits]
     width = max((len(str(einsum.output)) for einsum in cascade.einsums), default=0)
     lines += [f"{e.output!s:{width}} = {_right(cascade, e)}" for e in cascade.einsums]
     return "\n".join(lines) + "\n"
+
+
+def _mask_line(cascade: Cascade, mask: CascadeMask) -> str:
+    """The mask statement; the rank of the heads goes without saying where its word tells it."""
+    ranks = [mask.queries, mask.keys]
+    if mask.heads is not None and mask.heads != heads_rank(cascade.ranks):
+        ranks.append(mask.heads)
+    return f"mask {', '.join(ranks)} {_quoted(str(mask.spec))}"
+
+
+def heads_rank(ranks: Iterable[Rank]) -> str | None:
+    """The rank along which masks may differ, if none is named: the one with the word `heads`."""
+    return next((rank.symbol for rank in ranks if rank.shape_key == "heads"), None)
 
 
 def _quoted(text: str) -> str:
@@ -243,6 +259,7 @@ class _Draft:
     ranks: list[Rank] = field(default_factory=list)
     splits: list[Split] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    mask: CascadeMask | None = None
     inputs: list[Access] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
     inits: list[Einsum] = field(default_factory=list)
@@ -290,6 +307,7 @@ class _Draft:
             groups=tuple(self.groups),
             about=self.once.get("about", ""),
             source=self.once.get("source", ""),
+            mask=self._whole_mask(),
         )
         read = {a.tensor for e in self.einsums for a in e.operands if a.tensor != e.name}
         unread = tuple(dict.fromkeys(e.name for e in self.einsums if e.name not in read))
@@ -299,6 +317,14 @@ class _Draft:
             inits=tuple(_implied(draft, init) for init in self.inits),
             einsums=tuple(_implied(draft, einsum) for einsum in self.einsums),
         )
+
+    def _whole_mask(self) -> CascadeMask | None:
+        """The mask; it may differ along the heads where no other rank is named for that."""
+        if self.mask is None or self.mask.heads is not None:
+            return self.mask
+        mask = replace(self.mask, heads=heads_rank(self.ranks))
+        self.places.values[id(mask)] = self.places[self.mask]
+        return mask
 
     # One method a statement -------------------------------------------------------------------
 
@@ -328,6 +354,20 @@ class _Draft:
     def _group(self, tree: Tree) -> None:
         rank, outer = _tokens(tree)
         self.groups.append(self._placed(Group(str(rank), str(outer)), rank))
+
+    def _mask(self, tree: Tree) -> None:
+        queries, keys, *heads, text = _tokens(tree)
+        self._only_once("mask", text, _unquoted)
+        from einfall.einsum_cascades.masks import MaskError, parse_mask
+
+        try:
+            spec = parse_mask(_unquoted(text))
+        except MaskError as error:
+            place = self._place(text)
+            self.problems += [Problem(place, problem) for problem in error.problems]
+            return
+        rank = str(heads[0]) if heads else None
+        self.mask = self._placed(CascadeMask(str(queries), str(keys), spec, rank), queries)
 
     def _input(self, tree: Tree) -> None:
         self.inputs += map(self._access, _trees(tree))

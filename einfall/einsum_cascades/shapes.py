@@ -121,7 +121,7 @@ def rank_sizes(
     Raises:
         ShapeError: Keys that are missing or that the cascade does not have, sizes that are not
             positive whole numbers, a group that does not divide its rank, a tile of a rank that is
-            not split; all problems at once.
+            not split; all problems at once. After those, a mask that does not fit the shape.
     """
     tiles = {} if tiles is None else tiles
     named = {**shape, **{f"tile of {rank}": tile for rank, tile in tiles.items()}}
@@ -144,6 +144,10 @@ def rank_sizes(
         whole = sizes[split.rank]
         sizes[split.inner] = _smaller(_plain(tiles.get(split.rank, DEFAULT_TILE)), whole)
         sizes[split.outer] = -(-whole // sizes[split.inner])
+    if cascade.mask is not None:
+        from einfall.einsum_cascades.masked import masks_of
+
+        masks_of(cascade, sizes)  # which refuses what does not fit
     return sizes
 
 

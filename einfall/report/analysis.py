@@ -8,6 +8,7 @@ from typing import Any
 from einfall.einsum_cascades import counts
 from einfall.einsum_cascades.einsum import Cascade, Einsum
 from einfall.einsum_cascades.language import to_text
+from einfall.einsum_cascades.masked import masks_of
 from einfall.einsum_cascades.passes import RankPasses, analyze_passes, taxonomy
 from einfall.report.text import count, facts, page, paragraph, percent, table
 
@@ -28,6 +29,7 @@ def analysis_record(cascade: Cascade, sizes: Sizes | None, word_bytes: float) ->
         "cascade": cascade.name,
         "class": kind,
         "why": _why(kind, passes),
+        "mask": mask_record(cascade, sizes),
         "passes": {rank: found.passes for rank, found in passes.items()},
         "passes_why": {rank: found.why for rank, found in passes.items()},
         "sizes": None if sizes is None else dict(sizes),
@@ -36,6 +38,23 @@ def analysis_record(cascade: Cascade, sizes: Sizes | None, word_bytes: float) ->
         "footprints": _footprints(cascade, sizes, word_bytes),
         "einsums": [_einsum(cascade, e, sizes) for e in cascade.einsums],
     }
+
+
+def mask_record(cascade: Cascade, sizes: Sizes | None) -> dict[str, Any] | None:
+    """The mask of a cascade and, with sizes, its pairs; `pairs` are those of `heads` heads.
+
+    `heads` is 1 where all heads have the same mask. None for a cascade without one.
+    """
+    mask = cascade.mask
+    if mask is None:
+        return None
+    known: dict[str, Any] = dict.fromkeys(("heads", "pairs", "density"))
+    if sizes is not None:
+        masks = masks_of(cascade, sizes)
+        pairs, heads = sum(one.pairs for one in masks), len(masks)
+        density = pairs / (heads * sizes[mask.queries] * sizes[mask.keys])
+        known = {"heads": heads, "pairs": pairs, "density": density}
+    return {"mask": str(mask.spec), "queries": mask.queries, "keys": mask.keys, **known}
 
 
 def _why(kind: str, passes: Mapping[str, RankPasses]) -> list[str]:
@@ -85,9 +104,10 @@ def analysis_text(cascade: Cascade, record: Mapping[str, Any]) -> str:
     """The record of `analyze` for people."""
     title = f"{cascade.name}: {record['class']}"
     about = paragraph(cascade.about, "  ") if cascade.about else ""
+    mask = paragraph(f"Mask: {record['mask']['mask']}", "  ") if record["mask"] else ""
     why = "\n".join(paragraph(sentence, "  ") for sentence in record["why"])
     return page(
-        "\n".join(part for part in (title, about) if part),
+        "\n".join(part for part in (title, about, mask) if part),
         why,
         paragraph(_pass_line(record["passes"])),
         "Einsums\n" + _einsum_table(record),
@@ -144,11 +164,20 @@ def _total_lines(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     word = format_quantity(8 * record["word_bytes"], "bit")
     return [
         ("sizes", sizes),
+        *_mask_lines(record["mask"]),
         ("operations", ", ".join(ops)),
         ("FLOP", f"{count(record['flops'])}, a multiply-add as two, anything else as one"),
         ("traffic", f"{moved} at least: each input and output once, in words of {word}"),
         ("intensity", f"{record['flops_per_byte']:,.4g} FLOP/B at most"),
     ]
+
+
+def _mask_lines(mask: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if mask is None:
+        return []
+    where = "in each head" if mask["heads"] == 1 else f"in {mask['heads']} heads together"
+    pairs = f"{count(mask['pairs'])} pairs of {mask['queries']} and {mask['keys']} {where}"
+    return [("mask", f"{mask['mask']}: {pairs}, {percent(mask['density'])} of all")]
 
 
 def _without(cascade: Cascade) -> str:

@@ -94,7 +94,13 @@ def reference(name, inputs):
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
-FOLDS = {"sum": sum, "max": max, "min": min, "prod": math.prod, "mean": np.mean}
+FOLDS = {
+    "sum": sum,
+    "max": lambda values: max(values, default=-math.inf),
+    "min": lambda values: min(values, default=math.inf),
+    "prod": math.prod,
+    "mean": np.mean,
+}
 
 
 class Walk:

@@ -143,11 +143,10 @@ class _Builder:
 
     def add_tiles(self):
         """The maximum of each tile, that of all, and their difference, as in 2-pass attention."""
-        whole = [name for name in self.ranks if "M1" in self.iterated([self.operand(name)])]
-        if not whole:
-            return
-        source = self.operand(self.draw(st.sampled_from(whole)))
+        source = self.operand()
         ranks = self.iterated([source])
+        if "M1" not in ranks:
+            return
         local = [r for r in ranks if r != "M0"]
         inner = [r for r in ranks if r == "M0"]
         each = self.define(local, source, "max" if inner else None, inner)

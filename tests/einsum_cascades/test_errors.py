@@ -62,6 +62,37 @@ DAMAGE = {
         (4, "M1, M0", "M1"),
         ["4:14: wanted ',', found the end of the line; the form is `split M -> M1, M0`"],
     ),
+    "mask without quotes": (
+        (4, "M1, M0", "M1, M0\nmask P, M causal"),
+        ["5:11: wanted a text in double quotes or ',', found 'causal'; the form is `mask P, M"],
+    ),
+    "mask of an unknown family": (
+        (4, "M1, M0", 'M1, M0\nmask P, M "cusal"'),
+        ["5:11: mask: "],
+    ),
+    "two masks": (
+        (4, "M1, M0", 'M1, M0\nmask P, M "causal"\nmask P, M "causal"'),
+        ["6:11: wanted one `mask` line, found another; remove one"],
+    ),
+    "mask over a part": (
+        (4, "M1, M0", 'M1, M0\nmask P, M1 "causal"'),
+        ["5:6: wanted a whole rank, found M1, a part of M; write M"],
+    ),
+    "mask over ranks that are not there": (
+        (4, "M1, M0", 'M1, M0\nmask X, M, G "causal"'),
+        [
+            "5:6: wanted a rank that is declared, found X; declare it: `ranks X word`",
+            "5:6: wanted a rank of its own, found G, which follows H; write H",
+        ],
+    ),
+    "mask over one rank": (
+        (4, "M1, M0", 'M1, M0\nmask P, P "causal"'),
+        ["5:6: wanted different ranks for queries, keys and heads, found P, P, H"],
+    ),
+    "mask that leaves out nothing": (
+        (4, "M1, M0", 'M1, M0\nmask E, F "causal"'),
+        ["5:6: wanted an Einsum over both E and F, found none; remove the mask, it leaves"],
+    ),
     "rank without its word": (
         (2, "P queries", "P"),
         ["2:38: wanted a word in lower case, found ','; the form is `ranks P queries, M keys`"],

@@ -1,9 +1,11 @@
 """Reading and printing: what a text means, and that printing loses nothing."""
 
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -221,6 +223,14 @@ def test_explicit_sums_stay_explicit_where_their_order_differs():
     assert cascade.einsums == (two,)
     assert "sum_{m,p} A[p] * B[p,m]" in to_text(replace(cascade, einsums=(one,)))
     assert "Y[] = A[p] * B[p,m]" in to_text(cascade)
+
+
+def test_every_cascade_of_the_guide_is_read():
+    guide = Path(__file__).parents[2] / "docs" / "language.md"
+    blocks = re.findall(r"```cascade\n(.*?)```", guide.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) >= 4
+    for block in blocks:
+        assert parse(to_text(parse(block))) == parse(block)
 
 
 # Cheap to import ----------------------------------------------------------------------------------
