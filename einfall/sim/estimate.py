@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingOf
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from einfall.einsum_cascades.einsum import Cascade
+from einfall.einsum_cascades.masked import masks_of
 from einfall.einsum_cascades.shapes import rank_sizes
+from einfall.hw_models.library import Machine, as_array
 from einfall.hw_models.spatial_array import SpatialArray
 from einfall.sim import closed_form, events
 from einfall.sim.accounting import PHYSICAL, Accounting
 from einfall.sim.mapping import Mapping
-from einfall.sim.numeric import Number, is_array
+from einfall.sim.numeric import Number, is_array, product
 from einfall.sim.pipeline import Phase, Pipeline, Task, Timing, counts, task_busy_s
+from einfall.sim.schedule import steps
 from einfall.sim.spatial import lower
 from einfall.sim.tiling import split_tiles
+
+if TYPE_CHECKING:
+    from einfall.einsum_cascades.masks import Mask
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,8 @@ class Estimate:
     """Time, energy and traffic of a cascade on a machine, and what binds it.
 
     Numbers are in base units; in a sweep every number is an array. The time is worked out at once,
-    everything else when it is asked for.
+    everything else when it is asked for. `mask` is the text of the cascade's mask, and
+    `attended_pairs` the (query, key) pairs that it leaves, of all heads and sequences.
     """
 
     cascade: str
@@ -45,6 +52,19 @@ class Estimate:
     pipeline: Pipeline = field(repr=False, compare=False)
     timing: Timing
     simulation: events.Simulation | None = field(default=None, repr=False, compare=False)
+    mask: str | None = None
+    attended_pairs: Number | None = None
+
+    @property
+    def visited_tiles(self) -> Number | None:
+        """Pairs of query and key tiles that are run, by the first group that cuts the keys.
+
+        Of all heads and sequences; None without a mask, or where whole rows of keys are run.
+        """
+        for nest in (phase.nest for phase in self.pipeline.phases):
+            if nest.visits and nest.visits.keys in {loop.rank for loop in nest.loops}:
+                return steps(nest)
+        return None
 
     @property
     def machine(self) -> str:
@@ -146,6 +166,9 @@ class Estimate:
             "machine": self.machine,
             "mapping": self.mapping.name,
             "accounting": self.accounting.name,
+            "mask": self.mask,
+            "attended_pairs": _plain(self.attended_pairs),
+            "visited_tiles": _plain(self.visited_tiles),
             "latency_s": _plain(self.latency_s),
             "cycles": _plain(self.cycles),
             "energy_j": _plain(self.energy_j),
@@ -162,7 +185,7 @@ class Estimate:
 def estimate(  # noqa: PLR0913 - the four values of the design, and two switches
     cascade: Cascade,
     shape: MappingOf[str, Number],
-    machine: SpatialArray,
+    machine: Machine,
     mapping: Mapping,
     *,
     accounting: Accounting = PHYSICAL,
@@ -170,9 +193,13 @@ def estimate(  # noqa: PLR0913 - the four values of the design, and two switches
 ) -> Estimate:
     """Time, energy and traffic of a cascade of a shape, mapped onto a machine.
 
+    Tiles that the cascade's mask does not visit are left out of all of them; a tile that it visits
+    in part is work as a whole (`spatial.lower` has the rules).
+
     Args:
         cascade: What is computed.
-        shape: Sizes by shape key (`batch`, `heads`, `queries` …); numbers or arrays.
+        shape: Sizes by shape key (`batch`, `heads`, `queries` …); numbers or arrays, of a masked
+            cascade only such arrays that the mask does not depend on.
         machine: On what; its fields may be arrays.
         mapping: How.
         accounting: What is charged.
@@ -182,14 +209,39 @@ def estimate(  # noqa: PLR0913 - the four values of the design, and two switches
         The estimate; arrays in, arrays out.
 
     Raises:
-        ShapeError: The shape does not fit the cascade.
-        MappingError: The mapping does not fit the cascade or the machine.
+        SpecError: The machine is no spatial array.
+        ShapeError: The shape does not fit the cascade, or its mask.
+        MappingError: The mapping does not fit the cascade or the machine, or there are too many
+            tiles under a mask to be simulated one by one.
     """
-    sizes = rank_sizes(cascade, shape, split_tiles(cascade, machine, mapping))
-    pipeline = lower(cascade, sizes, machine, mapping, accounting)
+    array = as_array(machine)
+    sizes = rank_sizes(cascade, shape, split_tiles(cascade, array, mapping))
+    masks = masks_of(cascade, sizes)
+    pipeline = lower(cascade, sizes, array, mapping, accounting, masks)
     simulation = events.simulate(pipeline) if simulate else None
     timing = simulation.timing if simulation else closed_form.evaluate(pipeline)
-    return Estimate(cascade.name, machine, mapping, accounting, pipeline, timing, simulation)
+    return Estimate(
+        cascade.name,
+        array,
+        mapping,
+        accounting,
+        pipeline,
+        timing,
+        simulation,
+        mask=str(cascade.mask.spec) if cascade.mask else None,
+        attended_pairs=_attended_pairs(cascade, sizes, masks),
+    )
+
+
+def _attended_pairs(
+    cascade: Cascade, sizes: MappingOf[str, Number], masks: tuple[Mask, ...]
+) -> Number | None:
+    """Pairs that the masks leave, of all heads and sequences; None without a mask."""
+    if cascade.mask is None:
+        return None
+    heads = sizes[cascade.mask.heads] if cascade.mask.heads and len(masks) == 1 else 1
+    sequences = [sizes[rank.symbol] for rank in cascade.ranks if rank.shape_key == "batch"]
+    return product([sum(mask.pairs for mask in masks), heads, *sequences])
 
 
 def action_energy_j(machine: SpatialArray, component: str, action: str) -> Number:

@@ -54,7 +54,7 @@ def simulate(pipeline: Pipeline, *, timeline_limit: int = 2000) -> Simulation:
     busy: dict[str, float] = {}
     steps, begin = 0, 0.0
     for phase in pipeline.phases:
-        run = _Run(phase, timeline_limit)
+        run = _run_of(phase, timeline_limit)
         run.run()
         phases.append((phase.name, run.end))
         by_step = sorted(run.timeline, key=lambda span: [index for _, index in span.step])
@@ -63,6 +63,15 @@ def simulate(pipeline: Pipeline, *, timeline_limit: int = 2000) -> Simulation:
             busy[resource] = busy.get(resource, 0.0) + spent
         steps, begin = steps + run.steps, begin + run.end
     return Simulation(Timing(tuple(phases), busy), tuple(spans), steps)
+
+
+def _run_of(phase: Phase, timeline_limit: int) -> _Run:
+    """The kind of run that suits a phase."""
+    if phase.nest.visits is None:
+        return _Run(phase, timeline_limit)
+    from einfall.sim.masked_events import MaskedRun
+
+    return MaskedRun(phase, timeline_limit)
 
 
 def _later(span: Span, by: float) -> Span:
@@ -181,7 +190,7 @@ class _Shared:
 
 
 class _Run:
-    """The state of one phase's simulation; the only mutable thing in this package."""
+    """The state of one phase's simulation; nothing else in this package is mutable."""
 
     def __init__(self, phase: Phase, timeline_limit: int) -> None:
         self.phase = phase
@@ -198,6 +207,7 @@ class _Run:
         self.number = dict.fromkeys(self.finish, 0)
         self.marked = _marked_loops(phase)
         self.task = {task.name: task for task in phase.tasks}
+        self.units = {task.name: task.units for task in phase.tasks}
         self.busy = dict.fromkeys(phase.resources, 0.0)
         self.now = self.end = 0.0
         self.steps = 0
@@ -319,7 +329,7 @@ class _Run:
     def _issue(self, task: Task, step: _Step) -> None:
         """Place a task at the earliest time that its operands and its unit allow."""
         waits = [self._wait(dep, step) for dep in task.after]
-        units = [self.free[unit] for unit in task.units]
+        units = [self.free[unit] for unit in self.units[task.name]]
         start = max([0.0 if task.ahead else step.release, *waits, *units])
         finish = start
         for resource, length in self._lengths(task, step):
@@ -329,7 +339,7 @@ class _Run:
                 self.busy[resource] += length
                 self._show(Span(task.name, resource, end - length, end, ()), step)
                 finish = max(finish, end)
-        for unit in task.units:
+        for unit in self.units[task.name]:
             self.free[unit] = finish
         finish += plain(task.latency_s)
         self.finish[task.name].append(finish)

@@ -8,11 +8,15 @@ expression for a number and for an array of a million shapes.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product as combinations
+from typing import TYPE_CHECKING
 
 from einfall.sim.numeric import Number, ceil_div, floor_div, is_array, minimum, product
+
+if TYPE_CHECKING:
+    from einfall.sim.visits import Pieces, Visits
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +33,15 @@ class Nest:
     """Loops from outermost to innermost over ranks of the given extents.
 
     Loops over one rank take ever smaller tiles, each a multiple of the next; a tile larger than
-    the rank is cut to it.
+    the rank is cut to it. `visits` couples two ranks by a mask: inside loops over the keys the
+    executions are the pairs of tiles that it visits, each computed whole, and not the product of
+    the tiles of both ranks; without one, the keys of an execution are those tiles of them that it
+    visits. Loops over the queries alone cut them as ever: each query attends something.
     """
 
     extents: Mapping[str, Number]
     loops: tuple[Loop, ...] = ()
+    visits: Visits | None = None
     # Sums over the same pieces come up again and again: each is worked out once.
     _memo: dict[Hashable, Number] = field(default_factory=dict, compare=False, repr=False)
 
@@ -77,16 +85,59 @@ class Nest:
         return self._memo[key]
 
     def once(self, factors: tuple[Factor, ...], at: tuple[str, ...]) -> Number:
-        """Π factors for one execution on full tiles inside the loops `at`."""
+        """Π factors for one execution on full tiles inside the loops `at`.
+
+        Under a mask, for the largest of the tiles that are visited.
+        """
         key = ("once", tuple(factor.key for factor in factors), at)
         if key not in self._memo:
             extents = {r: self.tile(r, at) for f in factors for r in f.ranks}
+            if self.coupled(factors, at):
+                extents |= self._largest_piece(at)
             self._memo[key] = Work(1, factors).at(extents)
         return self._memo[key]
 
+    @property
+    def dense(self) -> Nest:
+        """The nest without its mask."""
+        return Nest(self.extents, self.loops) if self.visits else self
+
+    def coupled(self, factors: Iterable[Factor], at: Iterable[str]) -> tuple[str, ...]:
+        """Ranks that the mask ties together for a task; none where it does not see the keys."""
+        if self.visits is None:
+            return ()
+        inside, keys = set(at), self.visits.keys
+        seen = any(x.rank == keys and x.name in inside for x in self.loops)
+        seen = seen or any(keys in factor.ranks for factor in factors)
+        return self.visits.ranks if seen else ()
+
+    def visited(self, at: Iterable[str]) -> Pieces:
+        """The visited executions inside the loops `at`, by what they cover of the coupled ranks."""
+        assert self.visits is not None, "a dense nest visits the product of its pieces"
+        inside = set(at)
+        tiles = {
+            x.rank: self.tile(x.rank, inside)
+            for x in self.loops
+            if x.name in inside and x.rank in self.visits.ranks
+        }
+        return self.visits.pieces(self.extents, tiles)
+
+    def _largest_piece(self, at: tuple[str, ...]) -> dict[str, Number]:
+        """Extents of the coupled ranks in the visited execution that covers most."""
+        best: dict[str, Number] = {}
+        most: Number = 0
+        for extents, times in self.visited(at):
+            covers = product(extents.values()) * minimum(times, 1)
+            more = covers > most
+            best = {r: _where(more, x, best.get(r, x)) for r, x in extents.items()}
+            most = _where(more, covers, most)
+        return best
+
     def _sum_of(self, factors: tuple[Factor, ...], at: tuple[str, ...]) -> Number:
-        sums = [self._sum_over_pieces(ranks, group, at) for ranks, group in _independent(factors)]
-        counted = {rank for factor in factors for rank in factor.ranks}
+        tied = self.coupled(factors, at)
+        groups = _independent(factors, tied)
+        sums = [self._sum_over_pieces(ranks, group, at) for ranks, group in groups]
+        counted = {*tied, *(rank for factor in factors for rank in factor.ranks)}
         looped = (x.rank for x in self.loops if x.name in at and x.rank not in counted)
         return product([*sums, *(self.trips(rank, at) for rank in dict.fromkeys(looped))])
 
@@ -98,12 +149,25 @@ class Nest:
         key = (ranks, tuple(factor.key for factor in factors), near)
         if key not in self._memo:
             terms = []
-            for pieces in combinations(*(self.pieces(rank, near) for rank in ranks)):
-                extents = {r: extent for r, (extent, _) in zip(ranks, pieces, strict=True)}
+            for extents, times in self._combined(ranks, factors, near):
                 values = (factor.value(extents) for factor in factors)
-                terms.append(product([*(times for _, times in pieces), *values]))
+                terms.append(product([*times, *values]))
             self._memo[key] = sum(terms[1:], start=terms[0])
         return self._memo[key]
+
+    def _combined(
+        self, ranks: tuple[str, ...], factors: tuple[Factor, ...], near: tuple[str, ...]
+    ) -> Iterator[tuple[dict[str, Number], list[Number]]]:
+        """(extents, how often, as factors) of every combination of pieces of the ranks."""
+        tied = self.coupled(factors, near)
+        alone = [rank for rank in ranks if rank not in tied]
+        together: Pieces = self.visited(near) if tied else (({}, 1),)
+        cut = [self.pieces(rank, near) for rank in alone]
+        for extents, visits in together:
+            for pieces in combinations(*cut):
+                others = {rank: extent for rank, (extent, _) in zip(alone, pieces, strict=True)}
+                times = [times for _, times in pieces]
+                yield extents | others, [visits, *times] if tied else times
 
     def trips(self, rank: str, at: Iterable[str]) -> Number:
         """Iterations that the loops `at` make over `rank` in all: ⌈extent/tile⌉."""
@@ -177,9 +241,23 @@ def merged(works: Iterable[Work]) -> tuple[Work, ...]:
     return tuple(alike.values())
 
 
-def _independent(factors: tuple[Factor, ...]) -> list[tuple[tuple[str, ...], tuple[Factor, ...]]]:
-    """Factors gathered so that no rank stands in two groups; sums then multiply group by group."""
-    groups: list[tuple[set[str], list[Factor]]] = []
+def _where(condition: object, a: Number, b: Number) -> Number:
+    """`a` where the condition holds, else `b`."""
+    if not is_array(condition):
+        return a if condition else b
+    import numpy as np
+
+    return np.where(condition, a, b)
+
+
+def _independent(
+    factors: tuple[Factor, ...], tied: tuple[str, ...] = ()
+) -> list[tuple[tuple[str, ...], tuple[Factor, ...]]]:
+    """Factors gathered so that no rank stands in two groups; sums then multiply group by group.
+
+    Ranks that are `tied` stand in one.
+    """
+    groups: list[tuple[set[str], list[Factor]]] = [(set(tied), [])] if tied else []
     for factor in factors:
         ranks, members = set(factor.ranks), [factor]
         for group in [g for g in groups if g[0] & ranks]:

@@ -8,24 +8,22 @@ steady state nothing waits for what is made in its own slot and the busiest reso
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import ceil, prod
 
 from einfall.sim.nest import Nest
-from einfall.sim.numeric import Number, ceil_div, maximum
+from einfall.sim.numeric import Number, ceil_div, maximum, plain
 from einfall.sim.pipeline import Phase, Task, busy_s, task_busy_s
 
 
 def steps(nest: Nest) -> Number:
-    """Innermost iterations of a nest.
+    """Innermost iterations of a nest, under a mask those that are visited.
 
     >>> from einfall.sim.nest import Loop
     >>> steps(Nest({"P": 10, "M": 7}, (Loop("m", "M", 4), Loop("p", "P", 5))))
     4
     """
-    total: Number = 1
-    for rank in dict.fromkeys(loop.rank for loop in nest.loops):
-        total = total * nest.trips(rank, nest.names)
-    return total
+    return nest.sum_of((), nest.names)
 
 
 def stages(phase: Phase) -> dict[str, int]:
@@ -33,8 +31,11 @@ def stages(phase: Phase) -> dict[str, int]:
 
     With one step in flight all are 0; with d of them they are below d, and a hop is one stage. A
     recurrence over n steps leaves no room for hops of more than n stages between its tasks; they
-    are cut until it does.
+    are cut until it does. The program of a masked nest is that of all its tiles, but for n, which
+    is what is visited.
     """
+    recurrences = _recurrences(phase)
+    phase = replace(phase, nest=phase.nest.dense)
     most = None if phase.in_flight is None else phase.in_flight - 1
     by_name = {task.name: task for task in phase.tasks}
     hops = {
@@ -44,7 +45,8 @@ def stages(phase: Phase) -> dict[str, int]:
         if dep.loop is None
     }
     longest = max(hops.values(), default=0)
-    tries = (_stages(phase, hops, most, cut) for cut in range(longest, -1, -1))
+    kept = [*_kept_order(phase), *recurrences]
+    tries = (_stages(phase, hops, kept, most, cut) for cut in range(longest, -1, -1))
     return next(stage for stage in tries if stage is not None)
 
 
@@ -111,12 +113,15 @@ def windowed_interval_s(phase: Phase) -> Number:
 
 
 def _stages(
-    phase: Phase, hops: Mapping[tuple[str, str], int], most: int | None, cut: int
+    phase: Phase,
+    hops: Mapping[tuple[str, str], int],
+    kept: list[tuple[str, str, int]],
+    most: int | None,
+    cut: int,
 ) -> dict[str, int] | None:
     """Stages with hops of at most `cut`; None if a recurrence has no room for them."""
     stage = {task.name: 0 for task in phase.tasks}
-    edges = [(first, then, min(hop, cut)) for (first, then), hop in hops.items()]
-    edges += _kept_order(phase) + _recurrences(phase)
+    edges = [*((first, then, min(hop, cut)) for (first, then), hop in hops.items()), *kept]
     for _ in range(len(stage) + 1):
         before = dict(stage)
         for first, then, hop in edges:
@@ -144,7 +149,7 @@ def _recurrences(phase: Phase) -> list[tuple[str, str, int]]:
     """
     unlimited = phase.in_flight is None
     return [
-        (dep.task, task.name, -fewest_steps(phase.nest, dep.loop) if unlimited else -1)
+        (dep.task, task.name, -_steps_between(phase.nest, dep.loop) if unlimited else -1)
         for task in phase.tasks
         for dep in task.after
         if dep.loop is not None and not dep.whole
@@ -159,6 +164,19 @@ def _hop(phase: Phase, first: Task, then: Task) -> int:
         return int(first.resource != then.resource and not first.ahead)
     interval = float(maximum(*busy_s(phase).values())) / float(steps(phase.nest))
     return 1 + (ceil(float(first.latency_s) / interval) if interval > 0 else 0)
+
+
+def _steps_between(nest: Nest, loop: str) -> int:
+    """Steps in one iteration of a loop that a schedule may count on.
+
+    Under a mask the mean of the iterations that are visited: where there are fewer, slots stay
+    empty.
+    """
+    fewest = fewest_steps(nest, loop)
+    if nest.visits is None:
+        return fewest
+    outer = nest.names[: nest.names.index(loop) + 1]
+    return min(fewest, int(plain(steps(nest))) // int(plain(nest.sum_of((), outer))))
 
 
 def fewest_steps(nest: Nest, loop: str) -> int:

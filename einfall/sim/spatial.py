@@ -13,10 +13,11 @@ Left out: control, the network's own time, conflicts between banks, DRAM pages a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from einfall.einsum_cascades.counts import ops_per_output, ops_per_point
 from einfall.einsum_cascades.einsum import Access, Cascade, Einsum
@@ -25,22 +26,32 @@ from einfall.sim.accounting import Accounting
 from einfall.sim.group import GroupContext
 from einfall.sim.layout import Dim, Layout
 from einfall.sim.legality import check_group, check_mapping
-from einfall.sim.mapping import Mapping
+from einfall.sim.mapping import Mapping, MappingError
 from einfall.sim.nest import Factor, Work, merged
 from einfall.sim.numeric import Number, minimum
 from einfall.sim.pipeline import Count, Dep, Phase, Pipeline, Task, Use
 from einfall.sim.published import register_charges
-from einfall.sim.tiling import check_capacity, group_context
+from einfall.sim.tiling import check_capacity, group_context, skipped_tile
+
+if TYPE_CHECKING:
+    from einfall.einsum_cascades.masks import Mask
+    from einfall.sim.visits import Visits
 
 
-def lower(
+def lower(  # noqa: PLR0913 - the four values of the design, what is charged, and the mask
     cascade: Cascade,
     sizes: MappingOf[str, Number],
     machine: SpatialArray,
     mapping: Mapping,
     accounting: Accounting,
+    masks: Sequence[Mask] = (),
 ) -> Pipeline:
     """The Pipeline of a cascade of the given rank sizes on a machine.
+
+    Under a mask, loops over its keys run the tiles that it visits and no others, each as a whole:
+    points beyond the mask are work of the array. Where a group does not cut the keys, its blocks
+    of queries work on the key tiles that any of their queries attends; what is left out is neither
+    computed nor written nor read. Tiles, buffers and schedules are those of the dense cascade.
 
     Args:
         cascade: What is computed.
@@ -48,6 +59,7 @@ def lower(
         machine: On what.
         mapping: How.
         accounting: What is charged.
+        masks: The cascade's mask at these sizes: one for all heads, one for each, or none.
 
     Returns:
         One phase for each group of the mapping, in their order.
@@ -57,14 +69,44 @@ def lower(
     """
     check_mapping(cascade, machine, mapping)
     layout = Layout(cascade, sizes)
+    visits = _visits(layout, machine, mapping, accounting, masks)
     phases = []
     for group in mapping.groups:
-        context = group_context(layout, machine, mapping, group, accounting)
+        context = group_context(layout, machine, mapping, group, accounting, visits)
         check_group(context)
         if not accounting.published:
             check_capacity(context)
         phases.append(_phase(context))
     return Pipeline(tuple(phases))
+
+
+def _visits(
+    layout: Layout,
+    machine: SpatialArray,
+    mapping: Mapping,
+    accounting: Accounting,
+    masks: Sequence[Mask],
+) -> Visits | None:
+    """The tiles that a mask visits; None where it attends everything.
+
+    Raises:
+        MappingError: The published accounting, which knows dense attention only.
+    """
+    mask = layout.cascade.mask
+    if mask is None or all(each.pairs == each.queries * each.keys for each in masks):
+        return None
+    if accounting.published:
+        raise MappingError(
+            f"mapping {mapping.name}: --accounting artifact wanted dense attention, as published, "
+            f"found mask {mask.spec}; the default accounting counts the tiles of any mask"
+        )
+    queries, keys = (layout.dims((rank,))[0].rank for rank in (mask.queries, mask.keys))
+    from einfall.sim.visits import Visits
+
+    differ = mask.heads is not None and len(set(map(id, masks))) > 1
+    heads = tuple(d.rank for d in layout.dims((mask.heads,))) if differ and mask.heads else ()
+    tile = skipped_tile(machine, mapping, keys)
+    return Visits(tuple(masks) if heads else tuple(masks[:1]), queries, keys, tile, heads)
 
 
 def _phase(context: GroupContext) -> Phase:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from einfall.einsum_cascades.einsum import Cascade, Split
 from einfall.hw_models.spatial_array import SpatialArray
@@ -18,14 +19,22 @@ from einfall.sim.mapping import DoesNotFitError, Group, LoopSpec, Mapping, Mappi
 from einfall.sim.nest import Loop, Nest
 from einfall.sim.numeric import Number, ceil_div, is_array, largest, maximum, minimum, product
 
+if TYPE_CHECKING:
+    from einfall.sim.visits import Visits
+
 STEPS_BUFFERED = 8
 """Tiles of an intermediate in the buffer when as many steps overlap as it takes (an assumption)."""
 
 
-def group_context(
-    layout: Layout, machine: SpatialArray, mapping: Mapping, group: Group, accounting: Accounting
+def group_context(  # noqa: PLR0913 - a group stands where six things meet
+    layout: Layout,
+    machine: SpatialArray,
+    mapping: Mapping,
+    group: Group,
+    accounting: Accounting,
+    visits: Visits | None = None,
 ) -> GroupContext:
-    """The group with its loops' tiles worked out.
+    """The group with its loops' tiles worked out; a mask leaves their sizes as they are.
 
     Raises:
         MappingError: Not even the smallest tile fits the buffer, or a tile cannot be resolved.
@@ -38,7 +47,7 @@ def group_context(
         tiles[spec.loop] = _fill(context, spec, tiles)
     for spec in (s for s in group.loops if s.tile == "fit"):
         tiles[spec.loop] = _fit(context, spec, tiles)
-    return replace(context, nest=_nest(layout, group, tiles))
+    return replace(context, nest=replace(_nest(layout, group, tiles), visits=visits))
 
 
 def footprint_bytes(context: GroupContext) -> dict[str, Number]:
@@ -225,6 +234,18 @@ def split_tiles(cascade: Cascade, machine: SpatialArray, mapping: Mapping) -> di
         tile = next(iter(found.values()), None)
         tiles[split.rank] = _default_tile(machine) if tile is None else tile
     return tiles
+
+
+def skipped_tile(machine: SpatialArray, mapping: Mapping, rank: str) -> Number:
+    """Tile of a masked rank that is skipped in groups that do not cut it.
+
+    The largest of the innermost tiles in which the other groups of the mapping cut it, as what they
+    left out does not exist; the rows of the first unit where none does.
+    """
+    inner = [[s.tile for s in group.loops if s.rank == rank][-1:] for group in mapping.groups]
+    sizes = [edge(machine, tile) for tiles in inner for tile in tiles]
+    known = [size for size in sizes if size is not None]
+    return maximum(*known) if known else _default_tile(machine)
 
 
 def _uses_parts(cascade: Cascade, group: Group, split: Split) -> bool:

@@ -7,6 +7,9 @@ and T for a tile of keys (m // M0). The rules walked are those of the documentat
 
 - a tile held inside loop l is dropped when l or a loop outside it moves on;
 - a spilled part of a tensor in the buffer comes from DRAM each time that it is read;
+- under a mask a step takes place if it has an attended pair; where no loop cuts the keys, a step
+  has the key tiles in which its queries attend something;
+- what is not in some loop runs in the last step of it that takes place;
 - within one execution an operand stays in the array until a coordinate that it has moves on, or a
   loop that it does not have moves on outside the innermost loop that it has.
 """
@@ -67,34 +70,58 @@ class Machine:
     primitives: dict  # unit -> op -> {op: n}
 
 
-def walk(plan, tensors, extents, machine):
-    """Counts by (component, action) of one group; `tensors` gives the ranks of each tensor."""
+def walk(plan, tensors, extents, machine, mask=None, key_tile=1):  # noqa: PLR0913
+    """Counts by (component, action) of one group; `tensors` gives the ranks of each tensor.
+
+    `mask` is a boolean array of queries and keys; `key_tile` matters where no loop cuts the keys.
+    """
     state = _State(plan, tensors, extents, machine)
-    for step in _steps(plan.loops, extents):
-        state.step(step)
+    steps = [*_steps(plan.loops, extents)]
+    if mask is not None:
+        looped = any(rank == "M" for _, rank, _ in plan.loops)
+        steps = [*_visited(steps, mask, None if looped else key_tile)]
+    last = {(name, step.at(loops)): step for name, loops in state.active.items() for step in steps}
+    for step in steps:
+        for name, loops in state.active.items():
+            if last[name, step.at(loops)] is step:
+                state.run(name, plan.works[name], step)
     return state.finish()
 
 
 @dataclass
 class _Step:
     index: dict  # loop -> iteration
-    last: dict  # loop -> whether this is its last iteration
     box: dict  # rank -> range of coordinates
 
+    def at(self, loops):
+        return tuple(self.index[x] for x in loops)
 
-def _steps(loops, extents, index=None, last=None, box=None):
-    index, last = index or {}, last or {}
+
+def _steps(loops, extents, index=None, box=None):
+    index = index or {}
     box = box or {rank: range(n) for rank, n in extents.items()}
     if len(index) == len(loops):
-        yield _Step(index, last, box)
+        yield _Step(index, box)
         return
     name, rank, tile = loops[len(index)]
     whole = box[rank]
-    starts = range(whole.start, whole.stop, int(tile))
-    for i, start in enumerate(starts):
+    for i, start in enumerate(range(whole.start, whole.stop, int(tile))):
         part = range(start, min(start + int(tile), whole.stop))
-        here = {**last, name: i == len(starts) - 1}
-        yield from _steps(loops, extents, {**index, name: i}, here, {**box, rank: part})
+        yield from _steps(loops, extents, {**index, name: i}, {**box, rank: part})
+
+
+def _visited(steps, mask, key_tile):
+    """Steps with an attended pair; whole rows of keys lose the key tiles that have none."""
+    for step in steps:
+        attended = mask[step.box["P"].start : step.box["P"].stop].any(axis=0)
+        keys = [m for m in step.box["M"] if attended[m]]
+        if keys and key_tile is not None:
+            tiles = {m // key_tile for m in keys}
+            yield _Step(
+                step.index, step.box | {"M": [m for m in step.box["M"] if m // key_tile in tiles]}
+            )
+        elif keys:
+            yield step
 
 
 class _State:
@@ -103,18 +130,17 @@ class _State:
         self.n = Counter()
         self.held = {}  # tensor -> (iteration that it is held for, coordinates)
         self.stored = {name: set() for name in plan.results}
+        # Loops in which each Einsum runs every time.
+        self.active = {
+            name: [x for x, rank, _ in plan.loops if self._has(work, rank)]
+            for name, work in plan.works.items()
+        }
 
     def coordinates(self, letters, box):
         """All coordinates of a tensor in a box; a T is a tile of M."""
         edge = self.extents.get("M0", 1)
         ranges = {**box, "T": sorted({m // edge for m in box["M"]})} if "M" in box else box
         return set(product(*(ranges[rank] for rank in letters)))
-
-    def step(self, step):
-        for name, work in self.plan.works.items():
-            idle = [x for x, rank, _ in self.plan.loops if not self._has(work, rank)]
-            if all(step.last[x] for x in idle):
-                self.run(name, work, step)
 
     def _has(self, work, rank):
         return rank in work.ranks or (rank == "M" and "T" in work.ranks)
