@@ -72,7 +72,20 @@ MISTAKES = {
     ),
     "tile without shape": ({}, "analyze attention_1pass --tile M=2", 1, ["--tile", "add --shape"]),
     # flags
-    "mask": ({}, GOOD + " --mask causal", 1, ["--mask: wanted dense", "'causal'"]),
+    "mask": ({}, GOOD + " --mask causl", 1, ["mask", "causl", "did you mean causal?"]),
+    "mask of no pairs": (
+        {},
+        "estimate matmul --on fusemax_cloud --shape queries=8,head_dim=4 --mask causal",
+        1,
+        ["matmul", "`queries`", "for a mask"],
+    ),
+    "an empty row": (
+        {},
+        "estimate attention_1pass --on fusemax_cloud --shape queries=8,keys=4,head_dim=4 "
+        "--mask causal",
+        1,
+        ["mask", "4"],
+    ),
     "dtype": ({}, GOOD + " --dtype fp4", 1, ["--dtype", "fp16", "'fp4'"]),
     "dtype and word": ({}, GOOD + " --dtype fp8 --word 8bit", 1, ["--dtype and --word"]),
     "word in metres": ({}, GOOD + " --word 2m", 1, ["--word", "quantity in B", "'2m'"]),
@@ -173,10 +186,10 @@ MISTAKES = {
     # everything at once
     "all at once": (
         {"f": ""},
-        "estimate nope --on nope --shape queries=0 --set clock --mask causal --dtype fp4 "
+        "estimate nope --on nope --shape queries=0 --set clock --mask causl --dtype fp4 "
         "--trace f/t.json --mapping nope --accounting nope --nope",
         10,
-        ["nope", "queries", "--set", "--mask", "--dtype", "--trace", "mapping", "--accounting"],
+        ["nope", "queries", "--set", "mask: ", "--dtype", "--trace", "mapping", "--accounting"],
     ),
 }
 

@@ -79,6 +79,29 @@ def _cascade(name: str) -> Shown:
     return record, cascade_text(record)
 
 
+# Masks --------------------------------------------------------------------------------------------
+
+
+def _masks() -> dict[str, str]:
+    from einfall.einsum_cascades.masks.catalogue import families
+
+    return {name: about for name, (_, about) in families().items()}
+
+
+def _mask(name: str) -> Shown:
+    from einfall.einsum_cascades.checks import hint
+    from einfall.einsum_cascades.masks import MaskError
+    from einfall.einsum_cascades.masks.catalogue import FAMILIES, families
+
+    if name not in FAMILIES:
+        way_out = hint(name, FAMILIES, f"there are {', '.join(FAMILIES)}")
+        raise MaskError([f"mask: wanted a family of masks, found {name!r}; {way_out}"])
+    form, about = families()[name]
+    record = {"name": name, "form": form, "about": about}
+    legend = "N is a number; what stands in brackets may be left out."
+    return record, page(f"{name}: {about}", f"  {form}", legend)
+
+
 # Mappings -----------------------------------------------------------------------------------------
 
 
@@ -193,6 +216,7 @@ def _model(name: str) -> Shown:
 KINDS: Mapping[str, Kind] = {
     "machines": Kind("what `--on` takes; a file.yaml does, too", _machines, _machine),
     "cascades": Kind("what is estimated; a file of your own is, too", _cascades, _cascade),
+    "masks": Kind("what `--mask` takes, and a & b, a | b, ~a of them", _masks, _mask),
     "mappings": Kind("what `--mapping` takes; a file.yaml does, too", _mappings, _mapping),
     "kernels": Kind("this version models no GPU kernels", _kernels, _kernel),
     "scenarios": Kind("what `run` takes; a file.yaml does, too", _scenarios, _scenario),

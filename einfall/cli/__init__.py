@@ -1,0 +1,105 @@
+"""The command line: `einfall VERB …`; a verb makes an answer, `main` prints it.
+
+The answer goes to stdout, notes and mistakes to stderr. Exit code 0: done; 1: the answer is no
+(does not fit, outside tolerance); 2: bad input, all mistakes at once, each `place: wanted, found`.
+Nothing heavy is imported before a verb needs it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from einfall.cli import analyze, bounds, estimate, ladder, run, show, validate
+from einfall.cli.answers import (
+    BAD_INPUT,
+    CLOSED_PIPE,
+    DONE,
+    INTERRUPTED,
+    NO,
+    Answer,
+    BadInputError,
+    Mistakes,
+    lines,
+    mistake,
+    no,
+)
+from einfall.cli.words import Verb, parser_of, unknown_words
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: Words after `einfall`; those of the process by default.
+
+    Returns:
+        The exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks µ or ⌈ shows a ? there
+            stream.reconfigure(errors="replace")
+    try:
+        code = _run(sys.argv[1:] if argv is None else list(argv))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads has read enough; the interpreter must not complain when it flushes again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CLOSED_PIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code
+
+
+def _run(words: list[str]) -> int:
+    try:
+        args, unknown = parser_of(VERBS).parse_known_args(words)
+    except SystemExit as done:  # --help and --version have been printed
+        return int(done.code or DONE)
+    except BadInputError as error:
+        return _complain(error.problems)
+    mistakes = Mistakes()
+    mistakes.problems += unknown_words(args.parser, unknown)
+    try:
+        answer: Answer = args.answer(args, mistakes)
+    except no() as error:
+        if args.json:
+            _print_json({"fits": False, "why": str(error)})
+        _complain([str(error)])
+        return NO
+    except mistake() as error:
+        return _complain([*mistakes.problems, *lines(error)])
+    for problem in answer.problems:
+        print(problem, file=sys.stderr)
+    for note in answer.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if args.json:
+        _print_json(answer.record)
+    else:
+        print(answer.text())
+    return answer.code
+
+
+def _complain(problems: Iterable[str]) -> int:
+    print("\n".join(dict.fromkeys(problems)), file=sys.stderr)
+    return BAD_INPUT
+
+
+def _print_json(record: Mapping[str, Any]) -> None:
+    print(json.dumps(record, indent=2, allow_nan=False))
+
+
+VERBS: Mapping[str, Verb] = {
+    "show": show.VERB,
+    "analyze": analyze.VERB,
+    "estimate": estimate.VERB,
+    "bounds": bounds.VERB,
+    "ladder": ladder.VERB,
+    "run": run.VERB,
+    "validate": validate.VERB,
+}
+"""Everything that the command line can do, in the order of its help."""

@@ -1,0 +1,100 @@
+"""`estimate`: one cascade of one shape on one machine."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from einfall.cli.answers import PICTURES, Answer, Mistakes
+from einfall.cli.figures import save
+from einfall.cli.questions import question_options, read_question, remarks
+from einfall.cli.words import Verb, option
+from einfall.report.files import unwritable
+
+if TYPE_CHECKING:
+    from einfall.sim.estimate import Estimate
+    from einfall.sim.events import Simulation, Span
+
+
+def _estimate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cascade", metavar="CASCADE", help="a name of the library, or a file")
+    question_options(parser)
+    option(parser, "--trace", "FILE.json", "simulate; write the timeline as a Chrome trace")
+    option(parser, "--timeline", "FILE.png", "simulate; draw some steps of the timeline")
+    parser.add_argument("--explain", action="store_true", help="print every term and its source")
+
+
+def _estimate(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
+    from einfall.report.estimates import closed_form_text, estimate_text
+
+    mistakes.add(unwritable("--trace", args.trace, (".json",)))
+    mistakes.add(unwritable("--timeline", args.timeline, PICTURES))
+    question = read_question(args, mistakes)
+    simulate = bool(args.simulate or args.trace or args.timeline)
+    found = question.estimate(simulate=simulate)
+    shape, notes = question.whole_shape(), remarks(args, question)
+    record = {**found.record(), "shape": shape, "simulated": simulate, "notes": list(notes)}
+    texts = [lambda: estimate_text(found, shape)]
+    if simulate:
+        closed_s = question.estimate(simulate=False).latency_s
+        record["closed_form_s"] = closed_s
+        texts.append(lambda: closed_form_text(found, closed_s))
+    if args.explain:
+        from einfall.report.explain import explain
+
+        explanation = explain(question.cascade, found)
+        record["explain"] = explanation.record()
+        texts.append(explanation.text)
+    _write_timeline(args, found)
+    return Answer(record, lambda: "\n\n".join(text() for text in texts), notes)
+
+
+def _write_timeline(args: argparse.Namespace, found: Estimate) -> None:
+    """The files that show the simulation."""
+    simulation = found.simulation
+    if simulation is not None and args.trace:
+        from einfall.report.trace import write_trace
+
+        title = f"{found.cascade} on {found.machine}, mapping {found.mapping.name}"
+        write_trace(simulation, title, args.trace)
+    if simulation is not None and args.timeline:
+        _draw_timeline(_longest_phase(simulation), args.timeline)
+
+
+def _longest_phase(simulation: Simulation) -> list[Span]:
+    """The spans of the phase that takes longest, step by step as figures want them.
+
+    The simulation records tasks as they are issued, those of older steps first.
+    """
+    times = [float(time) for _, time in simulation.timing.phases]
+    longest = max(range(len(times)), key=times.__getitem__)
+    begin, end = sum(times[:longest]), sum(times[: longest + 1])
+    inside = [s for s in simulation.timeline if begin <= (s.start_s + s.end_s) / 2 <= end]
+    return sorted(inside, key=lambda span: [index for _, index in span.step])
+
+
+def _draw_timeline(spans: Sequence[Span], path: str) -> None:
+    """As many steps of the steady state as there are, up to three; everything if there is none."""
+    from einfall.plots import PlotError, figure, plot_timeline, steady_window
+
+    window = None
+    for steps in (3, 2, 1):
+        try:
+            window = steady_window(spans, steps)
+            break
+        except PlotError:
+            continue
+    sheet = figure()
+    plot_timeline(spans, sheet.subplots(), window)
+    save(sheet, path)
+
+
+VERB = Verb(
+    about="Time, energy and traffic of a cascade on a machine, and what stops it.",
+    usage="einfall estimate CASCADE --on MACHINE --shape KEY=SIZE,… [options]",
+    example="einfall estimate attention_1pass --on fusemax_cloud "
+    "--shape batch=64,heads=12,queries=16K,head_dim=64",
+    options=_estimate_options,
+    answer=_estimate,
+)

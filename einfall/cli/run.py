@@ -1,0 +1,44 @@
+"""`run`: a scenario."""
+
+from __future__ import annotations
+
+import argparse
+
+from einfall.cli.answers import Answer, Mistakes
+from einfall.cli.questions import read_accounting
+from einfall.cli.words import Verb, option
+from einfall.report.files import unwritable
+
+
+def _run_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "scenario", metavar="SCENARIO", help="a scenario that ships, or a file.yaml"
+    )
+    option(parser, "--out", "DIR", "write tables, JSON and figures there; else only print")
+    parser.add_argument("--no-figures", action="store_true", help="draw nothing")
+    option(parser, "--accounting", "MODE", "artifact or physical alone; both if left out")
+
+
+def _run_scenario(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
+    from pathlib import Path
+
+    from einfall import scenarios
+
+    mistakes.note(lambda: scenarios.load(args.scenario))
+    if args.accounting is not None:
+        mistakes.note(lambda: read_accounting(args.accounting))
+    mistakes.add(unwritable("--out", args.out))
+    mistakes.refuse()
+    out = Path(args.out) if args.out else None
+    figures = out is not None and not args.no_figures
+    found = scenarios.run(args.scenario, out=out, figures=figures, accounting=args.accounting)
+    return Answer(found.record(), found.text)
+
+
+VERB = Verb(
+    about="Run a scenario: tables, data and figures.",
+    usage="einfall run SCENARIO [--out DIR] [--no-figures] [--accounting MODE] [--json]",
+    example="einfall run fusemax --out out/fusemax",
+    options=_run_options,
+    answer=_run_scenario,
+)
