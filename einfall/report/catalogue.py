@@ -159,13 +159,18 @@ def known_mapping(name: str) -> None:
 
 
 def _kernels() -> dict[str, str]:
-    return {}
+    from einfall.sim.gpu import schedule
+
+    kernels = map(schedule.load, schedule.names())
+    return {k.kernel: f"{k.title}: {', '.join(k.generations)}" for k in kernels}
 
 
 def _kernel(name: str) -> Shown:
-    from einfall.hw_models import SpecError
+    from einfall.report.kernels import kernel_record, kernel_text
+    from einfall.sim.gpu.schedule import load
 
-    raise SpecError([f"kernels: wanted a kernel, found {name!r}; there is none in this version"])
+    record = kernel_record(load(name))
+    return record, kernel_text(record)
 
 
 # Scenarios and models -----------------------------------------------------------------------------
@@ -218,7 +223,7 @@ KINDS: Mapping[str, Kind] = {
     "cascades": Kind("what is estimated; a file of your own is, too", _cascades, _cascade),
     "masks": Kind("what `--mask` takes, and a & b, a | b, ~a of them", _masks, _mask),
     "mappings": Kind("what `--mapping` takes; a file.yaml does, too", _mappings, _mapping),
-    "kernels": Kind("this version models no GPU kernels", _kernels, _kernel),
+    "kernels": Kind("schedules of GPU kernels, with what was fitted", _kernels, _kernel),
     "scenarios": Kind("what `run` takes; a file.yaml does, too", _scenarios, _scenario),
     "models": Kind("widths of the transformers of the scenarios", _models, _model),
 }

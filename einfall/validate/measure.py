@@ -394,6 +394,12 @@ def main(line: Sequence[str] | None = None) -> int:
             compile_only(chosen)
             return 0
         return run(chosen, arguments)
+    except ModuleNotFoundError as error:
+        _say(
+            f"{error.name}: wanted torch and triton to measure, found none; pip install "
+            "'einfall[gpu]' on a machine with a GPU"
+        )
+        return 2
     except (NvmlError, ValueError) as error:
         _say(str(error))
         return 2

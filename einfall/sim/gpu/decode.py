@@ -1,0 +1,129 @@
+"""A decode kernel: few queries against many keys, split over the SMs, then combined."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from einfall.hw_models.gpu import Gpu
+from einfall.sim.gpu import steps
+from einfall.sim.gpu.lowered import Lowered, busy, work
+from einfall.sim.gpu.makespan import Makespan
+from einfall.sim.gpu.memory import Traffic, resident
+from einfall.sim.gpu.problem import Problem
+from einfall.sim.gpu.schedule import KernelSchedule, Parameters
+from einfall.sim.gpu.terms import Terms
+from einfall.sim.numeric import Number
+
+
+def terms(
+    kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters, *, exact: bool = True
+) -> Terms:
+    """Cycles, bytes and fixed times of a decode launch, and the words for them."""
+    launch = lower(kernel, gpu, problem, fit, exact=exact)
+    pipes = busy(launch, fit)
+    return Terms(
+        work=work(launch, gpu, fit, problem.dtype),
+        pipe=max(pipes, key=lambda name: float(pipes[name])),
+        why=_why(kernel, gpu, problem, launch),
+        busy_cycles=pipes,
+        parts_s={"launch": fit.launch_s, "combine": launch.combines * fit.combine_s},
+    )
+
+
+def lower(
+    kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters, *, exact: bool = True
+) -> Lowered:
+    """The launch as alike blocks, each with its part of the keys of a head.
+
+    The time is what HBM takes for keys and values once, or what the steps of the busiest SM take:
+    a tile of `rows` rows is computed however few of them hold a query.
+    """
+    del fit, exact  # all blocks are alike: the closed form is exact
+    tile = kernel.tile(problem, gpu.generation)
+    heads, tiles, splits = split(kernel, gpu, problem)
+    places = gpu.sms * tile.blocks_per_sm
+    waves, each = ceil(heads * splits / places), ceil(tiles / splits)
+    sharing = max(1, min(tile.blocks_per_sm, ceil(heads * splits / gpu.sms)))
+    mean = heads * tiles / places
+    return Lowered(
+        step=steps.step(kernel, tile, problem, gpu),
+        span=Makespan(waves * each, waves, 0, mean, heads * splits / places),
+        traffic=_traffic(kernel, problem, gpu, splits),
+        resident=sharing,
+        steps=heads * tiles,
+        side_bytes=0,
+        low_bits=problem.low_bits,
+        streams=tile.warps / 4,
+        through_registers=int(kernel.path == "mma_sync"),
+        flops=steps.flops_of_step(kernel, tile, problem),
+        combines=0 if splits == 1 else splits if kernel.combine == "each" else 1,
+        missed=1 - _hit(problem, gpu),
+    )
+
+
+def split(kernel: KernelSchedule, gpu: Gpu, problem: Problem) -> tuple[int, int, int]:
+    """Row tiles over all heads, key tiles of each, and into how many parts these are split."""
+    tile = kernel.tile(problem, gpu.generation)
+    rows = problem.queries * (problem.group if kernel.pack_gqa else 1)
+    heads = problem.batch * (problem.kv_heads if kernel.pack_gqa else problem.heads)
+    heads = int(heads) * ceil(rows / tile.rows)
+    keys = problem.keys if problem.window is None else min(problem.keys, problem.window)
+    tiles = ceil(keys / tile.keys)
+    if problem.splits is not None:
+        return heads, tiles, min(problem.splits, tiles)
+    return heads, tiles, split_count(kernel, heads, tiles, gpu.sms * tile.blocks_per_sm)
+
+
+def split_count(kernel: KernelSchedule, heads: int, tiles: int, places: int) -> int:
+    """Into how many parts the keys of a head are split.
+
+    `efficiency`: none if heads fill 80 % of the places; otherwise the fewest whose last wave is
+    within 85 % of the best filled. `fill`: as many as there are places a head.
+
+    Source: flash-attention repository, num_splits_heuristic.
+
+    >>> kernel = KernelSchedule(kernel="k", title="", does="decode", names=(), splits="fill")
+    >>> split_count(kernel, heads=8, tiles=64, places=132)
+    16
+    """
+    if kernel.splits == "none" or tiles <= 1:
+        return 1
+    most = min(kernel.max_splits, places, tiles)
+    if kernel.splits == "fill":
+        return max(1, min(most, places // heads))
+    if heads >= 0.8 * places:
+        return 1
+    filled = {}
+    for n in range(1, most + 1):
+        if n == 1 or ceil(tiles / n) != ceil(tiles / (n - 1)):
+            waves = heads * n / places
+            filled[n] = waves / ceil(waves)
+    best = max(filled.values())
+    return next(n for n, efficiency in filled.items() if efficiency >= 0.85 * best)
+
+
+def _hit(problem: Problem, gpu: Gpu) -> Number:
+    """Share of keys and values that the launch finds in L2."""
+    return 0.0 if problem.cold else resident(problem.kv_bytes, gpu.l2.capacity_bytes)
+
+
+def _traffic(kernel: KernelSchedule, problem: Problem, gpu: Gpu, splits: int) -> Traffic:
+    hit = _hit(problem, gpu)
+    again: Number = 1 if kernel.pack_gqa else problem.group
+    partial: Number = 0
+    if splits > 1:
+        rows = problem.batch * problem.heads * problem.queries
+        partial = 2 * 4 * rows * (problem.value_dim + 1) * splits
+    hbm = problem.kv_bytes * (1 - hit) + problem.qo_bytes
+    return Traffic(hbm, problem.kv_bytes * again + problem.qo_bytes + partial)
+
+
+def _why(kernel: KernelSchedule, gpu: Gpu, problem: Problem, launch: Lowered) -> str:
+    tile = kernel.tile(problem, gpu.generation)
+    _, _, splits = split(kernel, gpu, problem)
+    hit = _hit(problem, gpu)
+    return (
+        f"{tile.rows}x{tile.keys} tiles, {splits} splits: {launch.span.blocks} waves,"
+        f" {launch.span.steps} steps; {launch.traffic.hbm_bytes / 1e6:.1f} MB from HBM,"
+        f" {hit:.0%} of keys and values found in L2"
+    )

@@ -1,0 +1,271 @@
+"""Kernel schedules as data: how a kernel cuts attention into tiles, and what overlaps what.
+
+One YAML file a kernel in `sim/kernels/`; every number with its source. What a schedule cannot know
+from reading the kernel (how much of a pipe it reaches, what a barrier costs) are its `parameters`:
+few, physical, with a unit; the file holds their values before any timing is seen, and
+`calibration.csv` the fitted ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from einfall.hw_models.gpu import Gpu
+from einfall.hw_models.yaml_door import Spec, SpecError, did_you_mean, read_spec
+from einfall.sim.gpu.problem import Problem
+from einfall.units import Seconds
+
+KERNELS = Path(__file__).parents[1] / "kernels"
+
+REGISTERS = 65536  # datasheet: NVIDIA CUDA programming guide, registers of an SM
+SHARED_BYTES = 227 * 1024  # datasheet: NVIDIA Hopper tuning guide, what blocks may have of an SM
+OTHER_REGISTERS = 40  # assumption: addresses, statistics, loop counters of a thread
+
+Does = Literal["fused", "decode", "unfused", "three_pass", "chunked", "stream", "matmul", "launch"]
+Order = Literal["natural", "reversed", "lpt"]
+Overlap = Literal["serial", "ping_pong", "intra_warpgroup", "two_tiles"]
+
+
+class Tile(Spec):
+    """A query tile x key tile and how many blocks an SM holds of it, for a range of head widths.
+
+    It applies up to `head_dim`, where `causal` and `dtype`, if given, are those of the problem.
+    """
+
+    head_dim: int = Field(gt=0)
+    rows: int = Field(gt=0)
+    keys: int = Field(gt=0)
+    blocks_per_sm: int = Field(1, gt=0)
+    warps: int = Field(4, gt=0)
+    stages: int = Field(2, gt=0)
+    causal: bool | None = None
+    dtype: str | None = None
+    generation: str | None = None
+
+    def fits(self, head_dim: int, problem: Problem, generation: str) -> bool:
+        """Whether this is the tile of a problem on a generation of machines."""
+        return (
+            head_dim <= self.head_dim
+            and self.causal in (None, problem.causal)
+            and self.dtype in (None, problem.dtype)
+            and self.generation in (None, generation)
+        )
+
+
+class Parameters(Spec):
+    """What timings tell of a kernel: how near its pipes come to their rates, and what waits.
+
+    tensor_share: Share of the tensor pipe's rate that the kernel's products reach; `fp8_share` the
+        same at 8 bits.
+    softmax_factor: Issue slots of the softmax over those counted: exponentials, FP32 operations.
+    overlap: Share of the shorter of tensor and softmax time that the longer one hides.
+    step_cycles: Cycles a step waits for barriers and latencies.
+    block_cycles: Cycles of a block's prologue and epilogue.
+    mask_ops: FP32 operations an element that a masked tile takes more.
+    load_share: Share of the rate from L2 into an SM that its loads reach.
+    miss_cycles: Cycles a step waits more where its keys come from HBM and not from L2.
+    list_cycles: Cycles a step waits more where its key tile comes from a mask or a list of blocks:
+        the look-up, and the prefetch that it holds up.
+    launch_s: From launch to the first instruction, and from the last to the end [s].
+    host_s: What one launch takes on the host, where it is the host that limits [s].
+    memory_share: Share of the reachable HBM rate.
+    side_passes: How often Q, K and V of the new tokens pass through HBM outside the kernel, within
+        the time measured (rotary embedding, write into the cache).
+    combine_s: The pass that adds up split keys, as a whole or for each split [s].
+    """
+
+    tensor_share: float = Field(0.9, gt=0, le=1)
+    fp8_share: float = Field(0.8, gt=0, le=1)
+    softmax_factor: float = Field(1.0, gt=0)
+    overlap: float = Field(0.6, ge=0, le=1)
+    step_cycles: float = Field(100.0, ge=0)
+    block_cycles: float = Field(2000.0, ge=0)
+    mask_ops: float = Field(4.0, ge=0)
+    load_share: float = Field(1.0, gt=0, le=1.5)
+    miss_cycles: float = Field(0.0, ge=0)
+    list_cycles: float = Field(0.0, ge=0)
+    launch_s: Seconds = Field(5e-6, alias="launch")
+    host_s: Seconds = Field(0.0, alias="host")
+    memory_share: float = Field(1.0, gt=0, le=1.5)
+    side_passes: float = Field(0.0, ge=0)
+    combine_s: Seconds = Field(3e-6, alias="combine")
+
+
+class KernelSchedule(Spec):
+    """A kernel as the model reads it; see the YAML files for what each has.
+
+    A `tuned` kernel runs the fastest of the tiles that fit, blocks of an SM by registers and shared
+    memory. One that nobody timed names one that it is `like`, whose fit it takes. One that takes
+    only head widths that are a `multiple_of` something, or groups of query heads from `least_group`
+    on, or blocks of 64 query rows from `least_blocks_per_sm` on, names the one run `otherwise`.
+    One that `checks_ragged` lengths masks every tile where keys or queries fill no whole tiles.
+    `kv_ops` are FP32 operations on each element of keys and values, where these are not the tensor
+    cores' work.
+    """
+
+    kernel: str
+    title: str
+    does: Does
+    names: tuple[str, ...]
+    directions: tuple[str, ...] = ("fwd",)
+    generations: tuple[str, ...] = ("ampere", "ada", "hopper", "blackwell", "blackwell_rtx")
+    path: Literal["mma_sync", "wgmma", "tcgen05"] = "mma_sync"
+    overlap: Overlap = "serial"
+    order: Order = "natural"
+    persistent: bool = False
+    tiles: tuple[Tile, ...] = ()
+    tuned: bool = False
+    head_dims: tuple[int, ...] = ()
+    stages: int = Field(2, gt=0)
+    softmax_ops: float = Field(3.5, ge=0)
+    exp_emulated: float = Field(0.0, ge=0, le=1)
+    emulation_ops: float = Field(8.0, ge=0)
+    rescaled: float = Field(1.0, ge=0, le=1)
+    products: float = Field(2.0, gt=0)
+    skips: bool = True
+    pack_gqa: bool = False
+    splits: Literal["none", "efficiency", "fill"] = "none"
+    combine: Literal["once", "each"] = "once"
+    max_splits: int = Field(128, gt=0)
+    launches: float = Field(1.0, ge=0)
+    chunk: int = Field(64, gt=0)
+    passes: float = Field(1.0, ge=0)
+    state_passes: float = Field(0.0, ge=0)
+    kv_ops: float = Field(0.0, ge=0)
+    kv_ops_fp8: float = Field(0.0, ge=0)
+    like: str | None = None
+    multiple_of: int = Field(1, gt=0)
+    least_group: int = Field(1, gt=0)
+    least_blocks_per_sm: float = Field(0.0, ge=0)
+    checks_ragged: bool = False
+    otherwise: str | None = None
+    parameters: Parameters = Parameters()
+
+    def width(self, head_dim: int) -> int:
+        """The head width the kernel computes with: the next it was compiled for.
+
+        >>> KernelSchedule(kernel="k", title="", does="fused", names=(),
+        ...                head_dims=(64, 96, 128)).width(72)
+        96
+        """
+        return next((d for d in self.head_dims if d >= head_dim), -(-head_dim // 16) * 16)
+
+    def takes(self, problem: Problem | None, gpu: Gpu) -> bool:
+        """Whether the kernel itself is run for a problem, not the one that stands in for it."""
+        if problem is None or self.otherwise is None:
+            return True
+        wide = problem.head_dim % self.multiple_of == 0
+        blocks = problem.batch * problem.heads * -(-problem.queries // 64)
+        many = bool(blocks >= self.least_blocks_per_sm * gpu.sms)
+        return wide and many and bool(problem.group >= self.least_group)
+
+    def tile(self, problem: Problem, generation: str) -> Tile:
+        """The tile for a problem.
+
+        Raises:
+            ScheduleError: The kernel has none for it.
+        """
+        return self.candidates(problem, generation)[0]
+
+    def candidates(self, problem: Problem, generation: str) -> tuple[Tile, ...]:
+        """The tiles that a tuner tries for a problem; one where nothing is tuned.
+
+        Raises:
+            ScheduleError: The kernel has none for it.
+        """
+        wanted = self.width(max(problem.head_dim, problem.value_dim))
+        if problem.tile is not None:
+            rows, keys, warps, stages = problem.tile
+            given = Tile(head_dim=wanted, rows=rows, keys=keys, warps=warps, stages=stages)
+            return (_resident(given, wanted),)
+        fitting = [tile for tile in self.tiles if tile.fits(wanted, problem, generation)]
+        if fitting:
+            narrowest = [t for t in fitting if t.head_dim == fitting[0].head_dim]
+            return tuple(_resident(t, wanted) for t in narrowest) if self.tuned else (fitting[0],)
+        widest = max((t.head_dim for t in self.tiles), default=0)
+        raise ScheduleError(
+            f"{self.kernel}: wanted head_dim of at most {widest}, found {problem.head_dim}"
+        )
+
+
+def blocks_per_sm(rows: int, keys: int, warps: int, stages: int, width: int) -> int:
+    """How many blocks of a compiled 16-bit kernel an SM holds, by registers and shared memory.
+
+    A thread holds its part of O and of the scores in FP32, and of these once more in 16 bits;
+    shared memory holds Q and `stages` tiles of K and V.
+
+    >>> blocks_per_sm(128, 64, 8, 3, width=128), blocks_per_sm(64, 64, 4, 3, width=64)
+    (1, 4)
+    """
+    threads = 32 * warps
+    registers = (rows * width + 1.5 * rows * keys) / threads + OTHER_REGISTERS
+    by_registers = REGISTERS // (min(registers, 255) * threads)
+    by_shared = SHARED_BYTES // (2 * width * (rows + 2 * stages * keys))
+    return max(1, int(min(by_registers, by_shared)))
+
+
+def _resident(tile: Tile, width: int) -> Tile:
+    """A tile with as many blocks as an SM holds of it."""
+    fit = blocks_per_sm(tile.rows, tile.keys, tile.warps, tile.stages, width)
+    return tile.model_copy(update={"blocks_per_sm": fit})
+
+
+class ScheduleError(ValueError):
+    """A problem that a kernel cannot take, or a kernel that nobody has described."""
+
+
+def names() -> tuple[str, ...]:
+    """Names of the kernels that ship, sorted."""
+    return tuple(sorted(_files()))
+
+
+@cache
+def load(name: str) -> KernelSchedule:
+    """A kernel that ships.
+
+    Raises:
+        SpecError: No such kernel, or mistakes in its file.
+
+    >>> load("flash2").path
+    'mma_sync'
+    """
+    if name not in _files():
+        hint = did_you_mean(name, names())
+        raise SpecError([f"kernel: want one of {', '.join(names())}, found {name!r}{hint}"])
+    return read_spec(_files()[name], KernelSchedule, _files())
+
+
+def find(name: str, direction: str, gpu: Gpu, problem: Problem | None = None) -> KernelSchedule:
+    """The schedule of a kernel by the name that a timing gives it.
+
+    Of several that bear the name, the first written for the generation and direction; for a head
+    width that it does not take, the one that is run instead.
+
+    Raises:
+        ScheduleError: None does, with what is missing.
+    """
+    key = name.strip().lower()
+    bearing = [k for k in map(load, names()) if any(_matches(key, n) for n in k.names)]
+    for kernel in bearing:
+        if direction in kernel.directions and gpu.generation in kernel.generations:
+            return kernel if kernel.takes(problem, gpu) else load(kernel.otherwise or "")
+    if not bearing:
+        raise ScheduleError(f"wanted a kernel that einfall has a schedule of, found {name!r}")
+    known = "; ".join(
+        f"{k.kernel}: {'/'.join(k.directions)} on {'/'.join(k.generations)}" for k in bearing
+    )
+    raise ScheduleError(f"wanted a schedule for {direction} on {gpu.generation}, found {known}")
+
+
+def _matches(key: str, pattern: str) -> bool:
+    return key.startswith(pattern[:-1]) if pattern.endswith("*") else key == pattern
+
+
+@cache
+def _files() -> Mapping[str, Path]:
+    return {path.stem: path for path in KERNELS.glob("*.yaml")}

@@ -1,0 +1,171 @@
+"""Kernels that are no fused attention: streams, matrix products, unfused attention, chunked scans.
+
+Each is a sum of passes over memory and of products; kernels that follow each other do not overlap.
+"""
+
+from __future__ import annotations
+
+from einfall.hw_models.gpu import Gpu
+from einfall.sim.gpu.memory import Traffic, resident
+from einfall.sim.gpu.power import Work
+from einfall.sim.gpu.problem import ELEMENT_BYTES, Problem
+from einfall.sim.gpu.schedule import KernelSchedule, Parameters
+from einfall.sim.gpu.terms import Terms
+from einfall.sim.numeric import Number, ceil_div, maximum
+
+SCAN_BLOCKS = 4  # assumption: blocks of a scan that an SM holds, by registers of a 64 x 64 state
+L2_COPY_SHARE = 0.41  # measured: H100 SXM, a plain copy out of L2 gets 3.6 of 8.8 TB/s
+
+
+def stream(
+    kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters, *, exact: bool = True
+) -> Terms:
+    """A pass over memory: `size` elements read and as many written, `passes` times.
+
+    What fits in L2 is found there when the launch is repeated, at the rate of a copy out of L2.
+    """
+    del exact
+    moved = 2 * kernel.passes * problem.size * ELEMENT_BYTES[problem.dtype]
+    hit = resident(moved, gpu.l2.capacity_bytes)
+    traffic = Traffic(moved * (1 - hit), moved)
+    hbm_s = traffic.hbm_bytes / (gpu.hbm.achievable_bytes_per_s * fit.memory_share)
+    l2_s = hit * moved / (gpu.l2.bandwidth_bytes_per_s * L2_COPY_SHARE)
+    exps = problem.size * kernel.softmax_ops
+    actions = {"hbm": traffic.hbm_bytes, "l2": traffic.l2_bytes, "exp": exps, "fma": exps}
+    work = Work(actions, exps / gpu.exps_per_clock, hbm_s + l2_s, fit.launch_s)
+    why = f"{moved / 1e6:.1f} MB moved, {hit:.0%} of it within L2"
+    return Terms(work, "mufu", why, parts_s={"launch": fit.launch_s})
+
+
+def launch(
+    kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters, *, exact: bool = True
+) -> Terms:
+    """A kernel that does almost nothing."""
+    del kernel, gpu, problem, exact
+    work = Work({}, 0.0, 0.0, fit.launch_s)
+    return Terms(work, "launch", "nothing but the launch", parts_s={"launch": fit.launch_s})
+
+
+def matmul(
+    kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters, *, exact: bool = True
+) -> Terms:
+    """A product of `size` x `size` matrices in the tiles that take least, over waves of the SMs.
+
+    fp32 runs on the FP32 lanes (`fp8_share` is then the share of those), other types on the tensor
+    cores.
+    """
+    del exact
+    n, on_lanes = problem.size, problem.dtype == "fp32"
+    rate = 2 * gpu.sm.fma_lanes if on_lanes else gpu.sm.tensor[problem.dtype]
+    share = fit.fp8_share if on_lanes else fit.tensor_share
+    tried = []
+    for tile in kernel.tiles:
+        blocks = ceil_div(n, tile.rows) * ceil_div(n, tile.keys)
+        each = 2 * tile.rows * tile.keys * n / (rate * share) + fit.block_cycles
+        tried.append((ceil_div(blocks, gpu.sms) * each, tile.rows, tile.keys, blocks))
+    cycles, rows, columns, blocks = min(tried, key=lambda way: float(way[0]))
+    moved = 3 * n * n * ELEMENT_BYTES[problem.dtype]
+    flops = 2.0 * n**3
+    actions: dict[str, Number] = {"hbm": moved, "l2": blocks * (rows + columns) * n * 2.0}
+    actions |= {"fma": flops / 2} if on_lanes else {f"mma.{problem.dtype}": flops}
+    memory_s = moved / gpu.hbm.achievable_bytes_per_s
+    work = Work(actions, cycles, memory_s, fit.launch_s)
+    why = f"{blocks} tiles of {rows}x{columns} in {ceil_div(blocks, gpu.sms)} waves"
+    return Terms(work, "fma" if on_lanes else "tensor", why, parts_s={"launch": fit.launch_s})
+
+
+def unfused(
+    kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters, *, exact: bool = True
+) -> Terms:
+    """Attention by whole products and passes over the scores in fp32, one kernel after another.
+
+    PyTorch's `math` attention computes 16-bit inputs in fp32: the products run on the FP32 lanes,
+    each of `passes` kernels reads or writes every score once.
+    """
+    del exact
+    scores = problem.batch * problem.heads * problem.queries * problem.keys
+    flops = 2.0 * scores * (problem.head_dim + problem.value_dim)
+    cycles = flops / (2 * gpu.fmas_per_clock * fit.tensor_share)
+    inputs = problem.qo_bytes + problem.kv_bytes * problem.group
+    moved = kernel.passes * 4 * scores + kernel.state_passes * inputs
+    memory_s = moved / (gpu.hbm.achievable_bytes_per_s * fit.memory_share)
+    fixed = kernel.launches * fit.launch_s + memory_s
+    actions = {"fma": flops / 2, "exp": scores, "hbm": moved, "l2": moved}
+    why = f"{moved / 1e9:.2f} GB in {kernel.launches:.0f} kernels, {flops / 1e9:.1f} GFLOP in fp32"
+    parts = {"launch": kernel.launches * fit.launch_s, "passes": memory_s}
+    return Terms(Work(actions, cycles, 0.0, fixed), "fma", why, parts_s=parts)
+
+
+def three_pass(
+    kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters, *, exact: bool = True
+) -> Terms:
+    """Attention in three kernels with 16-bit scores in memory: q·kᵀ, softmax, p·v.
+
+    The first is one tile of scores a block (`block_cycles` for 128 x 128) and waits for its
+    operands; the second passes over the scores once in and once out of HBM; the third reads them
+    once under its products.
+    """
+    del exact
+    tile = kernel.tile(problem, gpu.generation)
+    heads = problem.batch * problem.heads
+    scores = heads * problem.queries * problem.keys
+    blocks = heads * ceil_div(problem.queries, tile.rows) * ceil_div(problem.keys, tile.keys)
+    rate = gpu.tensor_flops_per_clock(problem.dtype) * fit.tensor_share
+    bandwidth = gpu.hbm.achievable_bytes_per_s * fit.memory_share
+    one_pass = 2 * scores / bandwidth
+    each = fit.block_cycles * tile.rows * tile.keys / 128**2
+    qk = ceil_div(blocks, gpu.sms * tile.blocks_per_sm) * each / gpu.clock.boost_hz
+    pv = 2.0 * scores * problem.value_dim / rate / gpu.clock.boost_hz
+    parts = {"qk": maximum(qk, one_pass), "softmax": 2 * one_pass, "pv": maximum(pv, one_pass)}
+    chosen = {n: t for n, t in parts.items() if problem.piece in ("", n)}
+    parts = {"launch": len(chosen) * fit.launch_s} | chosen
+    moved = 8.0 * scores
+    flops = 2.0 * scores * (problem.head_dim + problem.value_dim)
+    actions = {f"mma.{problem.dtype}": flops, "exp": 2 * scores, "hbm": moved, "l2": 2 * moved}
+    work = Work(actions, 0.0, 0.0, sum(parts.values(), start=0.0))
+    why = f"{float(scores) / 1e6:.0f} M scores of 2 B, {float(blocks):.0f} tiles of them"
+    return Terms(work, "hbm", why, parts_s=parts)
+
+
+def chunked(
+    kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters, *, exact: bool = True
+) -> Terms:
+    """A linear attention in chunks: states from chunk to chunk, then outputs within each.
+
+    states  = max(K, V and states / HBM, chunks · step · (1 + chunk/64)/2, one after another)
+    outputs = max((passes - 1/2) of Q, K, V, O and states / HBM, products)
+    time    = max(host, launches · launch + states + outputs)
+    """
+    del exact
+    heads = problem.batch * problem.heads
+    chunk = problem.chunk or kernel.chunk
+    chunks = ceil_div(problem.queries, chunk)
+    E, F = problem.head_dim, problem.value_dim
+    tokens = problem.qo_bytes + problem.kv_bytes
+    states = heads * chunks * E * F * 2 * kernel.state_passes / 2
+    flops = 2.0 * heads * problem.queries * kernel.products * (chunk * (E + F) / 2 + E * F)
+    rate = gpu.tensor_flops_per_clock(problem.dtype) * fit.tensor_share
+    bandwidth = gpu.hbm.achievable_bytes_per_s * fit.memory_share
+    blocks = heads * ceil_div(E, 64) * ceil_div(F, 64)
+    each = fit.step_cycles * (1 + chunk / 64) / 2
+    scan = ceil_div(blocks, gpu.sms * SCAN_BLOCKS) * chunks * each
+    first_s = maximum((tokens / 2 + states) / bandwidth, scan / gpu.clock.boost_hz)
+    second_s = ((kernel.passes - 0.5) * tokens + states) / bandwidth
+    device_s = kernel.launches * fit.launch_s + first_s
+    busy_s = maximum(second_s, flops / rate / gpu.clock.boost_hz)
+    waits = maximum(fit.host_s - device_s - busy_s, 0.0)
+    moved = kernel.passes * tokens + 2 * states
+    actions = {f"mma.{problem.dtype}": flops, "hbm": moved, "l2": moved}
+    why = (
+        f"{float(moved) / 1e6:.0f} MB over {kernel.launches:.0f} kernels,"
+        f" {float(chunks):.0f} chunks of {chunk};"
+        f" the host takes {fit.host_s * 1e6:.0f} us to launch them"
+    )
+    parts = {
+        "launch": kernel.launches * fit.launch_s,
+        "states": first_s,
+        "outputs": busy_s,
+        "host": waits,
+    }
+    work = Work(actions, flops / rate, second_s, device_s + waits)
+    return Terms(work, "tensor", why, parts_s=parts)

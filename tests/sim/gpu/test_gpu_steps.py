@@ -1,0 +1,65 @@
+"""A step's cycles against the tables of the FlashAttention papers, and what every step obeys."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from einfall.hw_models import load as load_machine
+from einfall.sim.gpu.lowered import hidden
+from einfall.sim.gpu.problem import Problem
+from einfall.sim.gpu.schedule import KernelSchedule, Tile, blocks_per_sm
+from einfall.sim.gpu.steps import Step, step
+
+# GPU, path, rows x keys, head width, dtype, warps: cycles of MMA, exponentials, shared memory.
+# Source: FlashAttention-4, arXiv:2603.05451, for B200; the same arithmetic for the others by hand:
+# 4·M·N·d / (FLOP/clk), M·N / (ex2/clk), operand bytes / 128.
+PUBLISHED_CYCLES = [
+    ("a100_sxm", "mma_sync", 128, 64, 128, "bf16", 4, 2048, 512, 1024),
+    ("h100_sxm", "wgmma", 128, 128, 128, "bf16", 8, 2048, 1024, 1280),
+    ("h100_sxm", "wgmma", 128, 176, 128, "bf16", 8, 2816, 1408, 1664),
+    ("h100_sxm", "wgmma", 192, 128, 64, "bf16", 12, 1536, 1536, 960),
+    ("h100_sxm", "wgmma", 128, 80, 256, "bf16", 8, 2560, 640, 1792),
+    ("b200", "tcgen05", 128, 128, 128, "bf16", 16, 1024, 1024, 768),
+    ("b200", "tcgen05", 256, 128, 128, "bf16", 16, 2048, 2048, 1536),
+    ("b300", "tcgen05", 256, 128, 128, "bf16", 16, 2048, 1024, 1536),
+]
+
+
+@pytest.mark.parametrize("row", PUBLISHED_CYCLES, ids=lambda row: f"{row[0]}-{row[2]}x{row[3]}")
+def test_published_cycles_of_a_tile(row):
+    machine, path, rows, keys, width, dtype, warps, tensor, mufu, shared = row
+    kernel = KernelSchedule(kernel="k", title="", does="fused", names=(), path=path)
+    tile = Tile(head_dim=width, rows=rows, keys=keys, warps=warps)
+    problem = Problem(head_dim=width, value_dim=width, dtype=dtype)
+    found = step(kernel, tile, problem, load_machine(machine))
+    assert (found.tensor, found.mufu, found.shared) == (tensor, mufu, shared)
+
+
+cycles = st.floats(0, 1e4)
+shares = st.floats(0, 1)
+
+
+@given(cycles, cycles, cycles, cycles, shares, st.integers(1, 4))
+def test_step_lies_between_the_longer_side_and_the_sum(  # noqa: PLR0913
+    tensor, shared, mufu, fma, overlap, blocks
+):
+    one = Step(tensor=tensor, shared=shared, mufu=mufu, fma=fma, mask=0, wait=0)
+    time = one.cycles(overlap, blocks)
+    longer, total = max(one.matrix, one.softmax), one.matrix + one.softmax
+    assert blocks * longer * 0.999999 <= time <= blocks * total * 1.000001
+
+
+@given(shares, st.integers(1, 8))
+def test_more_warps_hide_more(overlap, streams):
+    assert hidden(overlap, streams) <= hidden(overlap, streams + 1) <= 1
+
+
+def test_masked_step_takes_no_less():
+    one = Step(tensor=100, shared=50, mufu=80, fma=40, mask=30, wait=5)
+    assert one.cycles(0.5, masked=True) >= one.cycles(0.5)
+
+
+def test_blocks_of_an_sm():
+    # 227 KiB hold Q (16 KiB) and three stages of K and V (32 KiB each) of 64 x 64 x 128 twice.
+    assert blocks_per_sm(64, 64, 4, 3, width=128) == 2
+    assert blocks_per_sm(128, 128, 8, 2, width=256) == 1
