@@ -1,11 +1,8 @@
 """`bounds` and `ladder` on the command line: the contract's keys, text, mistakes, figures."""
 
 import csv
-import json
 
 import pytest
-
-from einfall.cli import main
 
 HUNYUAN = ["--input", "30x48x80", "--window", "18x24x24", "--q-tile", "4x8x8", "--kv-tile", "2x8x8"]
 KEYS = {
@@ -19,29 +16,6 @@ KEYS = {
     "fully_block_sparse",
 }
 ON = ["--on", "fusemax_cloud", "--shape", "heads=2,queries=2048,head_dim=64"]
-
-
-@pytest.fixture
-def ask(capsys, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*words):
-        code = main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
-
-
-@pytest.fixture
-def answer(ask):
-    def run(*words):
-        code, out, err = ask(*words, "--json")
-        assert code == 0, err
-        return json.loads(out)
-
-    return run
 
 
 def test_bounds_of_the_contract(answer):

@@ -8,13 +8,13 @@ from typing import final
 import numpy as np
 
 from einfall.einsum_cascades.masks import runs as algebra
-from einfall.einsum_cascades.masks.mask import Cover, MaskError, _Sequence
+from einfall.einsum_cascades.masks.mask import Cover, MaskError, _Blocks
 from einfall.einsum_cascades.masks.runs import Ints, Runs
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Below(_Sequence):
+class Below(_Blocks):
     """Query p of block i attends those keys of block i that come before limit[p].
 
     Block i holds the queries [edges[i], edges[i+1]), and inside a block the limit never falls: with
@@ -23,8 +23,6 @@ class Below(_Sequence):
         some = of_block[i] ∩ [0, limit[b-1])        every = of_block[i] ∩ [0, limit[a])
     """
 
-    edges: Ints
-    of_block: Runs
     limit: Ints
     width: int
 
@@ -44,20 +42,9 @@ class Below(_Sequence):
     def _size(self) -> tuple[int, int]:
         return len(self.limit), self.width
 
-    @property
-    def intervals_hint(self) -> float:
-        """Mean number of intervals of a block."""
-        return 1.0 + len(self.of_block.row) / self.of_block.rows
-
-    def looks_at(self, queries: int) -> float:
-        """Blocks that a range lies in."""
-        return min(queries, 1 + queries * self.of_block.rows / self.queries)
-
     def cover(self, lo: Ints, hi: Ints) -> Cover:
         """Union and intersection over the parts of blocks that a range of queries is made of."""
-        first = np.searchsorted(self.edges, lo, side="right") - 1
-        last = np.searchsorted(self.edges, hi - 1, side="right") - 1
-        owner, block = algebra.spread(first, last + 1)
+        owner, block = self._parts(lo, hi)
         keys = self.of_block.take(block)
         begin = np.maximum(lo[owner], self.edges[block])
         end = np.minimum(hi[owner], self.edges[block + 1]) - 1

@@ -201,20 +201,12 @@ class Band(_Sequence):
         return int(np.maximum(self.stop - self.start, 0).sum())
 
 
-@final
 @dataclass(frozen=True, eq=False)
-class Steps(_Sequence):
-    """Queries in blocks that attend the same keys: block i holds [edges[i], edges[i+1]).
-
-    Documents, blocks, halos, grids, strided and listed key blocks, random subsets of the keys.
-    """
+class _Blocks(_Sequence):
+    """Queries in blocks, block i holding [edges[i], edges[i+1]), with the keys of each block."""
 
     edges: Ints
     of_block: Runs
-    width: int
-
-    def _size(self) -> tuple[int, int]:
-        return int(self.edges[-1]), self.width
 
     @property
     def intervals_hint(self) -> float:
@@ -225,11 +217,29 @@ class Steps(_Sequence):
         """Blocks that a range lies in."""
         return min(queries, 1 + queries * self.of_block.rows / self.queries)
 
-    def cover(self, lo: Ints, hi: Ints) -> Cover:
-        """Union and intersection over the blocks that a range of queries lies in."""
+    def _parts(self, lo: Ints, hi: Ints) -> tuple[Ints, Ints]:
+        """(number of the range, block) of every block that a range of queries lies in."""
         first = np.searchsorted(self.edges, lo, side="right") - 1
         last = np.searchsorted(self.edges, hi - 1, side="right") - 1
-        owner, block = algebra.spread(first, last + 1)
+        return algebra.spread(first, last + 1)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Steps(_Blocks):
+    """Queries in blocks that attend the same keys: block i holds [edges[i], edges[i+1]).
+
+    Documents, blocks, halos, grids, strided and listed key blocks, random subsets of the keys.
+    """
+
+    width: int
+
+    def _size(self) -> tuple[int, int]:
+        return int(self.edges[-1]), self.width
+
+    def cover(self, lo: Ints, hi: Ints) -> Cover:
+        """Union and intersection over the blocks that a range of queries lies in."""
+        owner, block = self._parts(lo, hi)
         keys = self.of_block.take(block)
         some, every = (algebra.grouped(keys, owner, len(lo), every=e) for e in (False, True))
         return Cover(some, every)
@@ -390,17 +400,22 @@ class _Compound(Mask):
         """The keys of single queries, given those of the parts."""
 
 
-@final
 @dataclass(frozen=True, eq=False)
-class Union(_Compound):
-    """Pairs that any of the parts attends."""
+class _Several(_Compound):
+    """A compound of any number of masks."""
 
     of: tuple[Mask, ...]
 
     @property
     def parts(self) -> tuple[Mask, ...]:
-        """The masks united."""
+        """The masks put together."""
         return self.of
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Union(_Several):
+    """Pairs that any of the parts attends."""
 
     def _of(self, rows: list[Runs]) -> Runs:
         return algebra.union(rows)
@@ -408,15 +423,8 @@ class Union(_Compound):
 
 @final
 @dataclass(frozen=True, eq=False)
-class Intersection(_Compound):
+class Intersection(_Several):
     """Pairs that all of the parts attend."""
-
-    of: tuple[Mask, ...]
-
-    @property
-    def parts(self) -> tuple[Mask, ...]:
-        """The masks intersected."""
-        return self.of
 
     def _of(self, rows: list[Runs]) -> Runs:
         return algebra.intersection(rows)
