@@ -7,6 +7,9 @@ tiles; `chain` is the longest path through the dependencies of one step: fill an
 is the time between steps that the window allows: none if enough steps overlap, the whole chain if
 only one is in flight, and that of the software pipeline in between. For a single step this is
 exactly the chain. Everything is a sum of products or a maximum: numbers may be NumPy arrays.
+
+Under a mask steps and totals are those of the visited tiles, and a full step is the largest of
+them. That tiles of one query wait for each other where few of them are left is not seen.
 """
 
 from __future__ import annotations

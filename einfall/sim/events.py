@@ -116,10 +116,11 @@ class _Snapshot:
 class _History:
     """Finish times of a task's executions, as far back as anything may still wait for."""
 
-    __slots__ = ("count", "keep", "recent")
+    __slots__ = ("count", "keep", "recent", "start")
 
     def __init__(self, keep: int) -> None:
         self.count = 0
+        self.start = 0.0
         self.keep = keep
         self.recent: deque[float] = deque(maxlen=keep)
 
@@ -128,9 +129,9 @@ class _History:
         self.count += 1
 
     def at(self, index: int) -> float:
-        """Finish of execution `index`; 0 where it lies before the first."""
+        """Finish of execution `index`; the start where it lies before the first."""
         back = self.count - index
-        return self.recent[-back] if index >= 0 and back <= len(self.recent) else 0.0
+        return self.recent[-back] if index >= 0 and back <= len(self.recent) else self.start
 
     def repeat(self, executions: int, times: int, period: float) -> None:
         """Append `times` copies of the last `executions`, each `period` later than before."""
@@ -209,7 +210,7 @@ class _Run:
         self.task = {task.name: task for task in phase.tasks}
         self.units = {task.name: task.units for task in phase.tasks}
         self.busy = dict.fromkeys(phase.resources, 0.0)
-        self.now = self.end = 0.0
+        self.now = self.end = self.start = 0.0
         self.steps = 0
         self.timeline: list[Span] = []
         self.lengths: dict[tuple, list[tuple[str, float]]] = {}
@@ -330,7 +331,7 @@ class _Run:
         """Place a task at the earliest time that its operands and its unit allow."""
         waits = [self._wait(dep, step) for dep in task.after]
         units = [self.free[unit] for unit in self.units[task.name]]
-        start = max([0.0 if task.ahead else step.release, *waits, *units])
+        start = max([self.start if task.ahead else step.release, *waits, *units])
         finish = start
         for resource, length in self._lengths(task, step):
             if length > 0:

@@ -11,10 +11,9 @@ and what an iteration over the same tiles has done before from the same state, i
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from itertools import repeat
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from einfall.sim.step_grid import Array, step_grid
 
 FEWEST_STEPS = 8
 """Iterations of fewer steps are simulated again rather than remembered."""
-MOST_KNOWN = 4096
+MOST_KNOWN = 2048
 """Iterations that are remembered, at most."""
 LONG = 1024
 """Executions of the longest task after which the clock starts anew."""
@@ -110,7 +109,7 @@ class _Effect:
     window: tuple[float, ...]
     free: Mapping[str, float]
     shared: Mapping[str, tuple[float, tuple[tuple[float, float], ...]]]
-    recent: Mapping[str, tuple[float, ...]]
+    recent: Mapping[str, Array]  # finish times of the tasks issued
     begun: Mapping[str, tuple[tuple[int, Mapping[str, int]], ...]]
     last: Mapping[int, Places]
 
@@ -130,8 +129,6 @@ class MaskedRun(_Run):
         self.names = phase.nest.names
         self.marked -= self.axes
         self.slots = 0
-        # Times count from here, so that they stay small and equal states have equal numbers.
-        self.origin = 0.0
         self.recurrences, self.index = _recurrences(phase, self.stage)
         self.last: list[Places] = [{} for _ in self.recurrences]
         self.whole = tuple(
@@ -156,7 +153,7 @@ class MaskedRun(_Run):
         self.walk(0, extents, {}, self.grid.code)
         for _ in range(self.depth):
             self._slot(None)
-        self.end += self.origin
+        self.end -= self.start
 
     def walk(
         self, depth: int, extents: dict[str, float], where: dict[str, _Iteration], code: Array
@@ -294,15 +291,21 @@ class MaskedRun(_Run):
         if times:
             passed = self._mark().since(then)
             self._repeat_tiles(then, passed, times, depth)
-            outer = self._outer_recurrences(depth)
-            for recurrence, places in outer:
-                outside = _place(recurrence.names[:-1], where)
-                by = (passed.counts[recurrence.maker], passed.slots)
-                for k in range(i, i + times * period):
-                    copied = places.get((*outside, segment[k - period]))
-                    if copied is not None:
-                        places[*outside, segment[k]] = (copied[0] + by[0], copied[1] + by[1])
+            if depth + 1 == len(self.names):
+                self._note_places(segment[before : i + times * period], period, passed, where)
         return times * period
+
+    def _note_places(
+        self, visited: list[int], period: int, passed: _Mark, where: Mapping[str, _Iteration]
+    ) -> None:
+        """Places of the innermost loop that were skipped, each as its like a period before."""
+        for recurrence, places in self._outer_recurrences(len(self.names) - 1):
+            outside = _place(recurrence.names[:-1], where)
+            by = (passed.counts[recurrence.maker], passed.slots)
+            for like, at in zip(visited, visited[period:], strict=False):
+                copied = places.get((*outside, like))
+                if copied is not None:
+                    places[*outside, at] = (copied[0] + by[0], copied[1] + by[1])
 
     def _may_skip(self, depth: int) -> bool:
         """Whether every step of a row of like iterations looks back equally far."""
@@ -313,7 +316,7 @@ class MaskedRun(_Run):
 
     def _repeat_tiles(self, then: _Mark, passed: _Mark, times: int, depth: int) -> None:
         """Add `times` periods of the loop at `depth`: the clock moves on, nothing else changes."""
-        self.origin += passed.now * times
+        self._move_start(-passed.now * times)
         more = {name: n * times for name, n in passed.counts.items()}
         for name, history in self.finish.items():
             _repeat_history(history, passed.counts[name], times, passed.now)
@@ -337,12 +340,19 @@ class MaskedRun(_Run):
                     if slot >= then.slots:
                         places[place] = (n + more[r.maker], slot + passed.slots * times)
 
+    def _move_start(self, by: float) -> None:
+        """Times stay small, so that equal states have equal numbers: the start is what moves."""
+        self.start += by
+        for history in self.finish.values():
+            history.start = self.start
+
     def _restart_clock(self) -> None:
         """Let times count from now, once they have grown large."""
         by = self.now
         if by < LONG * self.unit:
             return
-        self.origin, self.now, self.end = self.origin + by, 0.0, self.end - by
+        self._move_start(-by)
+        self.now, self.end = 0.0, self.end - by
         nothing = dict.fromkeys(self.number, 0)
         self.pending = deque(
             x.moved(-by, nothing) if isinstance(x, _VisitedStep) else None for x in self.pending
@@ -358,7 +368,7 @@ class MaskedRun(_Run):
 
     def _mark(self) -> _Mark:
         counts = {name: history.count for name, history in self.finish.items()}
-        return _Mark(self.origin + self.now, self.slots, counts, dict(self.number), dict(self.busy))
+        return _Mark(self.now - self.start, self.slots, counts, dict(self.number), dict(self.busy))
 
     def _situation(self, depth: int) -> tuple:
         """Everything that decides the future of the loops from `depth` on, but their places."""
@@ -402,10 +412,11 @@ class MaskedRun(_Run):
 
     def _effect(self, before: _Mark, depth: int) -> _Effect:
         """What has happened since `before`, in one iteration of the loop at `depth`."""
+        passed = self._mark().since(before)
         now, back = self.now, {name: -n for name, n in self.number.items()}
         steps = (x.moved(-now, back) if isinstance(x, _VisitedStep) else None for x in self.pending)
         return _Effect(
-            passed=self._mark().since(before),
+            passed=passed,
             end=self.end - now,
             pending=tuple(steps),
             window=tuple(time - now for time in self.window),
@@ -414,7 +425,12 @@ class MaskedRun(_Run):
                 name: (m.free - now, tuple((a - now, b - now) for a, b in m.gaps))
                 for name, m in self.shared.items()
             },
-            recent={name: tuple(t - now for t in self._recent(name)) for name in self.finish},
+            recent={
+                name: np.array(history.recent)[max(0, len(history.recent) - n) :] - now
+                for (name, n), history in zip(
+                    passed.counts.items(), self.finish.values(), strict=True
+                )
+            },
             begun={
                 loop: _moved_starts(starts, -self.slots, back)
                 for loop, starts in self.begun.items()
@@ -427,22 +443,15 @@ class MaskedRun(_Run):
             },
         )
 
-    def _recent(self, name: str) -> Iterable[float]:
-        """Finish times that something may still wait for; a prefetch starts long ago."""
-        history = self.finish[name]
-        if any(dep.task == name for dep in self.whole):
-            return history.recent
-        return reversed(history.since(self.now - self.past))
-
     def _redo(self, effect: _Effect) -> None:
         """Bring about what an iteration is known to do."""
         passed = effect.passed
-        self.origin += passed.now
+        self.now += passed.now
         self.slots += passed.slots
         self.number = {name: n + passed.numbers[name] for name, n in self.number.items()}
         self.busy = {name: spent + passed.busy[name] for name, spent in self.busy.items()}
         now, number = self.now, self.number
-        self.end = max(self.end - passed.now, now + effect.end)
+        self.end = max(self.end, now + effect.end)
         self.pending = deque(x.moved(now, number) if x else None for x in effect.pending)
         self.window = deque((t + now for t in effect.window), maxlen=self.window.maxlen)
         self.free = {name: time + now for name, time in effect.free.items()}
@@ -451,9 +460,7 @@ class MaskedRun(_Run):
             self.shared[name].gaps = [(a + now, b + now) for a, b in gaps]
         for name, recent in effect.recent.items():
             history = self.finish[name]
-            # What finished before holds nothing back any more.
-            history.recent = deque(repeat(now - self.past, history.keep), maxlen=history.keep)
-            history.recent.extend(time + now for time in recent)
+            history.recent.extend((recent + now).tolist())
             history.count += passed.counts[name]
         for loop, starts in effect.begun.items():
             self.begun[loop] = deque(_moved_starts(starts, self.slots, number))
@@ -499,7 +506,7 @@ class MaskedRun(_Run):
                     self._slot(None)
         slot, numbers = self.slots, dict(self.number)
         full = self.phase.in_flight is not None and len(self.window) == self.window.maxlen
-        release = self.window[0] if full else 0.0
+        release = self.window[0] if full else self.start
         back = {i: None if x is None else x[0] for i, x in enumerate(found)}
         back |= self._freed(runs)
         at = {name: it.index for name, it in where.items()} if self.grid.widths else {}
@@ -565,7 +572,7 @@ class MaskedRun(_Run):
         """Keep a box of the timeline, by the clock of the phase."""
         if len(self.timeline) >= self.limit:
             return
-        begin, end = span.start_s + self.origin, span.end_s + self.origin
+        begin, end = span.start_s - self.start, span.end_s - self.start
         super()._show(Span(span.task, span.resource, begin, end, ()), step)
 
     def _wait(self, dep: Dep, step: _Step) -> float:
@@ -574,7 +581,7 @@ class MaskedRun(_Run):
             return super()._wait(dep, step)
         number = step.back[self.index[dep]]
         if number is None:
-            return 0.0
+            return self.start
         finish = self.finish[dep.task].at(number)
         return finish - float(self.task[dep.task].latency_s) if dep.whole else finish
 
