@@ -8,37 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from einfall.cli import main
-
 SHAPE = "heads=2,queries=512,head_dim=64"
 ATTENTION = ["estimate", "attention_1pass", "--on", "fusemax_cloud", "--shape", SHAPE]
 HEAVY = ("numpy", "pydantic", "matplotlib", "networkx", "lark", "rich", "ruamel", "scipy", "torch")
-
-
-@pytest.fixture
-def ask(capsys, monkeypatch, tmp_path):
-    """Runs a command in an empty folder: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-
-    def run(*words):
-        code = main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return run
-
-
-@pytest.fixture
-def answer(ask):
-    """The JSON document of a command that works."""
-
-    def run(*words):
-        code, out, err = ask(*words, "--json")
-        assert code == 0, err
-        return json.loads(out)
-
-    return run
 
 
 def python(*words, **keywords):
@@ -63,7 +35,8 @@ def test_help_loads_nothing_heavy(words):
 
 def test_the_module_is_the_command():
     done = python("-m", "einfall", "show", "kernels", "--json")
-    assert (done.returncode, json.loads(done.stdout)) == (0, {"kernels": []})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "flash2" in {kernel["name"] for kernel in json.loads(done.stdout)["kernels"]}
 
 
 def test_the_exit_code_reaches_the_shell():
@@ -106,7 +79,8 @@ def test_a_terminal_that_lacks_characters_is_served():
         ("machines", {"fusemax_cloud", "flat_cloud"}),
         ("cascades", {"attention_1pass", "attention_3pass"}),
         ("mappings", {"auto", "flat", "fusemax"}),
-        ("kernels", set()),
+        ("kernels", {"flash2", "flash3", "flash4"}),
+        ("masks", {"causal", "gna", "radial"}),
         ("scenarios", {"fusemax"}),
         ("models", {"BERT", "TrXL", "T5", "XLM"}),
     ],
@@ -352,3 +326,86 @@ def test_validate_says_no_where_a_number_is_off(ask, monkeypatch):
     code, out, err = ask("validate")
     assert (code, err) == (1, "")
     assert "no answer: attention" in out
+
+
+# validate with timings of GPU kernels -------------------------------------------------------------
+
+HEADER = "gpu,group,kernel,dtype,batch,heads,kv_heads,seq_q,seq_k,head_dim,causal,params,median_ms"
+TIMED = "NVIDIA H100 80GB HBM3,sdpa,sdpa_flash,bf16,4,16,16,4096,4096,128,0,,1.6"
+
+
+def timings(path, *lines):
+    path.write_text("\n".join([HEADER, *lines]) + "\n")
+    return str(path)
+
+
+def test_a_timings_file_is_predicted_row_by_row(ask, tmp_path):
+    unknown = TIMED.replace("sdpa_flash", "my_kernel")
+    file = timings(tmp_path / "mine.csv", TIMED, unknown)
+    code, out, err = ask("validate", "--timings", file, "--json")
+    assert code == 0, err
+    record = json.loads(out)
+    known, other = record["rows"]
+    assert set(known) >= {*HEADER.split(","), "predicted_ms", "measured_ms", "error", "bound"}
+    assert abs(known["error"]) < 0.2
+    assert known["seq_q"] == "4096"
+    assert other["predicted_ms"] is None
+    assert "my_kernel" in other["why"]
+    assert set(record["summary"]["sdpa_flash"]) == {"n", "mape", "p90", "worst"}
+    code, out, _ = ask("validate", "--timings", file)
+    assert code == 0
+    assert "my_kernel" in out  # a row without an answer is listed with its reason
+
+
+def test_a_tolerance_makes_the_answer_a_no(ask, tmp_path):
+    far = TIMED.replace(",1.6", ",16")
+    file = timings(tmp_path / "mine.csv", far)
+    assert ask("validate", "--timings", file, "--tolerance", "0.1")[0] == 1
+    assert ask("validate", "--timings", file)[0] == 0
+
+
+def test_energy_rows_have_millijoules_and_clocks(ask, tmp_path):
+    header = HEADER.replace("gpu,group,", "gpu,").replace(
+        "median_ms", "ms,avg_w,mj_per_launch,sm_mhz"
+    )
+    line = TIMED.replace("sdpa,sdpa_flash", "sdpa_flash").replace(",1.6", ",1.66,691,1145,1811")
+    path = tmp_path / "energy.csv"
+    path.write_text(f"{header}\n{line}\n")
+    code, out, err = ask("validate", "--energy", path, "--json")
+    assert code == 0, err
+    (row,) = json.loads(out)["rows"]
+    assert row["predicted_mj"] == pytest.approx(1145, rel=0.2)
+    assert row["measured_sm_mhz"] == 1811
+    assert row["predicted_sm_mhz"] == pytest.approx(1811, rel=0.2)
+
+
+def test_validate_writes_rows_and_figures(ask, tmp_path):
+    file = timings(tmp_path / "mine.csv", TIMED, TIMED.replace("4096,4096", "8192,8192"))
+    assert ask("validate", "--timings", file, "--out", "out")[0] == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"rows.csv", "predicted_measured.png", "error_by_size.png"}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--timings", "nowhere.csv"], ["nowhere.csv", "wanted a readable CSV"]),
+        (["--timings", "a.csv", "--energy", "b.csv"], ["wanted one thing to compare with"]),
+        (["fusemax", "--on", "h100_sxm"], ["--on: wanted none with fusemax"]),
+        (["h100", "--on", "nowhere"], ["nowhere"]),
+        (["--measure"], ["--out: wanted a folder"]),
+        (["h100", "--cases", "c.csv"], ["--cases: wanted with --measure"]),
+        (["h100", "--tolerance", "x"], ["--tolerance"]),
+    ],
+)
+def test_mistakes_of_validate(ask, words, says):
+    code, out, err = ask("validate", *words)
+    assert (code, out) == (2, "")
+    for text in says:
+        assert text in err
+
+
+def test_measuring_without_a_gpu_says_what_it_wants(ask):
+    code, out, err = ask("validate", "--measure", "--out", "out")
+    assert (code, out) == (2, "")
+    assert "torch" in err or "GPU" in err

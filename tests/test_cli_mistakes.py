@@ -28,7 +28,7 @@ MISTAKES = {
     "a word too many": ({}, GOOD + " more", 1, ["wanted nothing more, found 'more'"]),
     "an option twice": ({}, GOOD + " --on flat_cloud", 1, ["--on: wanted once", "'flat_cloud'"]),
     "unknown kind": ({}, "show machine", 1, ["KIND", "'machine'", "did you mean machines?"]),
-    "unknown kernel": ({}, "show kernels fa2", 1, ["kernels", "'fa2'", "none in this version"]),
+    "unknown kernel": ({}, "show kernels flash22", 1, ["kernel", "'flash22'", "flash2"]),
     "unknown model": ({}, "show models BRT", 1, ["models", "'BRT'", "BERT"]),
     "unknown comparison": ({}, "validate flash", 1, ["AGAINST", "fusemax", "'flash'"]),
     # what is left out, and what does not exist

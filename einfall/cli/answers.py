@@ -87,11 +87,14 @@ def mistake() -> tuple[type[Exception], ...]:
     from einfall.einsum_cascades.shapes import ShapeError
     from einfall.hw_models import SpecError, UnsupportedOpError
     from einfall.scenarios.mask_cases import CasesError
+    from einfall.sim.gpu.schedule import ScheduleError
     from einfall.sim.mapping import MappingError
+    from einfall.validate.timings import TimingsError
 
     of_cascades = (CascadeError, PassError, ShapeError, MaskError)
     of_machines = (SpecError, UnsupportedOpError, MappingError)
-    return (BadInputError, *of_cascades, *of_machines, CasesError, OSError)
+    of_files = (CasesError, TimingsError, ScheduleError)
+    return (BadInputError, *of_cascades, *of_machines, *of_files, OSError)
 
 
 def no() -> type[Exception]:

@@ -37,6 +37,14 @@ from einfall.plots.save import save
 from einfall.plots.style import figure
 from einfall.plots.timeline import plot_timeline, steady_window, timeline_table
 from einfall.plots.utilization import plot_utilization, utilization_figure, utilization_table
+from einfall.plots.validation import (
+    error_bands,
+    error_by_size_figure,
+    plot_error_by_size,
+    plot_predicted_measured,
+    predicted_measured_figure,
+    validation_figure,
+)
 
 __all__ = [
     "MaskTiles",
@@ -46,6 +54,8 @@ __all__ = [
     "energy_figure",
     "energy_ratios",
     "energy_table",
+    "error_bands",
+    "error_by_size_figure",
     "figure",
     "graph_figure",
     "graph_table",
@@ -57,16 +67,19 @@ __all__ = [
     "plot_bound_heatmap",
     "plot_energy",
     "plot_energy_ratios",
+    "plot_error_by_size",
     "plot_graph",
     "plot_ladder",
     "plot_ladders",
     "plot_mask",
     "plot_pareto",
+    "plot_predicted_measured",
     "plot_speedups",
     "plot_tile_histogram",
     "plot_timeline",
     "plot_units",
     "plot_utilization",
+    "predicted_measured_figure",
     "save",
     "speedup_figure",
     "speedups",
@@ -77,4 +90,5 @@ __all__ = [
     "unit_table",
     "utilization_figure",
     "utilization_table",
+    "validation_figure",
 ]

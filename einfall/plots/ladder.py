@@ -147,7 +147,7 @@ def ladders_figure(table: Iterable[Record], *, title: str = "Bounds of the speed
         own = [row for row in records if str(row["gpu"]) == gpu]
         style.panel(_draw_ladders(own, ax, looks, _speedups(records)), gpu)
     style.title(drawn, _lines(title, _LINE))
-    _legend_below(drawn, [*style.patches(looks), Line2D([], [], **_NO_GAIN)])
+    style.legend_below(drawn, [*style.patches(looks), Line2D([], [], **_NO_GAIN)])
     return drawn
 
 
@@ -275,18 +275,6 @@ def _legend(rungs: Sequence[Record], speedups: Sequence[float]) -> list[Artist]:
     named |= {"largest loss": _LARGEST} if losses else {}
     named |= {"gain": _GAIN} if losses < len(steps) else {}
     return [*style.patches(named), Line2D([], [], **_NO_GAIN)]
-
-
-def _legend_below(sheet: Figure, handles: Sequence[Artist]) -> None:
-    """A legend under the panels, in as many columns as its longest name leaves room for."""
-    longest = max(len(str(handle.get_label())) for handle in handles)
-    width_pt = (longest * _EM + 4) * style.SMALL_PT  # 4: the box and the gaps around it
-    columns = max(1, min(len(handles), int(72 * sheet.get_figwidth() / width_pt)))
-    rows = -(-len(handles) // columns)
-    sheet.legend(
-        handles=list(handles), loc="outside lower center", ncols=-(-len(handles) // rows),
-        frameon=False, fontsize=style.SMALL_PT,
-    )  # fmt: skip
 
 
 def _names(records: Sequence[Record]) -> list[str]:

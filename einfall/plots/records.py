@@ -29,6 +29,12 @@ BOUNDS = ("stride", "window", "speedup", "fully_block_sparse")
 VISITS = ("visited_kv_tiles", "q_tiles")
 """Columns of a histogram: how many query tiles visit so many key tiles."""
 
+COMPARED = {
+    "time": ("kernel", "machine", "predicted_ms", "measured_ms"),
+    "energy": ("kernel", "machine", "predicted_mj", "measured_mj"),
+}
+"""Columns of a table of predictions beside measurements, by the quantity compared."""
+
 
 class PlotError(ValueError):
     """A table that lacks what a figure draws, or holds what it cannot draw."""

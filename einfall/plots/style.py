@@ -30,6 +30,7 @@ HAIR_PT = 0.5
 PAGE_IN = 7.2
 """Width of a text column pair, the default width of a figure [in]."""
 
+_CHARACTER_EM = 0.62  # mean width of a character, in sizes of the font
 _ENTRY_EM = 1.75  # height of an entry of a legend, in sizes of its font
 
 BLACK = "#000000"
@@ -212,9 +213,13 @@ def legend_inside(ax: Axes, handles: Sequence[Artist]) -> None:
 
 
 def legend_below(sheet: Figure, handles: Sequence[Artist]) -> None:
-    """A legend under all panels of a figure, in a row, or in more where it has many entries."""
+    """A legend under all panels, in as many columns as its longest name leaves room for."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    width_pt = (longest * _CHARACTER_EM + 4) * SMALL_PT  # 4: the box and the gaps around it
+    columns = max(1, min(len(handles), int(72 * sheet.get_figwidth() / width_pt)))
+    rows = -(-len(handles) // columns)
     sheet.legend(
-        handles=list(handles), loc="outside lower center", ncols=min(8, len(handles)),
+        handles=list(handles), loc="outside lower center", ncols=-(-len(handles) // rows),
         frameon=False, fontsize=SMALL_PT,
     )  # fmt: skip
 

@@ -64,5 +64,5 @@ def test_no_events_of_a_row_cross_and_none_is_lost(spans):
     for row in {event["tid"] for event in found}:
         inside = sorted((e["ts"], e["ts"] + e["dur"]) for e in found if e["tid"] == row)
         pairs = pairwise(inside)
-        # Moments that differ by one part in 10^9 are the same.
-        assert all(end <= start + 1.1e-9 * end for (_, end), (start, _) in pairs)
+        # Moments that differ by one part in 10^9 of the later span's end are the same.
+        assert all(end <= start + 1.1e-9 * later for (_, end), (start, later) in pairs)
