@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from einfall.cli.answers import PICTURES, Answer, Mistakes
 from einfall.cli.figures import save
+from einfall.cli.gpu import estimate_on_gpu, on_gpu
 from einfall.cli.questions import question_options, read_question, remarks
 from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
 
 if TYPE_CHECKING:
-    from einfall.sim.estimate import Estimate
     from einfall.sim.events import Simulation, Span
 
 
@@ -30,6 +30,10 @@ def _estimate(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
 
     mistakes.add(unwritable("--trace", args.trace, (".json",)))
     mistakes.add(unwritable("--timeline", args.timeline, PICTURES))
+    if on_gpu(args):
+        answer, on = estimate_on_gpu(args, mistakes)
+        _write_timeline(args, on.simulation, on.title)
+        return answer
     question = read_question(args, mistakes)
     simulate = bool(args.simulate or args.trace or args.timeline)
     found = question.estimate(simulate=simulate)
@@ -46,17 +50,16 @@ def _estimate(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
         explanation = explain(question.cascade, found)
         record["explain"] = explanation.record()
         texts.append(explanation.text)
-    _write_timeline(args, found)
+    title = f"{found.cascade} on {found.machine}, mapping {found.mapping.name}"
+    _write_timeline(args, found.simulation, title)
     return Answer(record, lambda: "\n\n".join(text() for text in texts), notes)
 
 
-def _write_timeline(args: argparse.Namespace, found: Estimate) -> None:
+def _write_timeline(args: argparse.Namespace, simulation: Simulation | None, title: str) -> None:
     """The files that show the simulation."""
-    simulation = found.simulation
     if simulation is not None and args.trace:
         from einfall.report.trace import write_trace
 
-        title = f"{found.cascade} on {found.machine}, mapping {found.mapping.name}"
         write_trace(simulation, title, args.trace)
     if simulation is not None and args.timeline:
         _draw_timeline(_longest_phase(simulation), args.timeline)

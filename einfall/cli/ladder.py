@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from einfall.cli.answers import PICTURES, Answer, BadInputError, Mistakes
 from einfall.cli.bounds import read_part
 from einfall.cli.figures import save
+from einfall.cli.gpu import ladder_on_gpu, on_gpu
 from einfall.cli.questions import MASK_HELP, needed, question_options, read_question, read_shape
 from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
@@ -55,7 +56,8 @@ def _answer(
         from einfall.report.ladder import ladder_figure
 
         save(ladder_figure(record), args.draw)
-    return Answer(record, lambda: ladder_text(record))
+    notes: Any = what.get("notes", ())
+    return Answer(record, lambda: ladder_text(record), tuple(notes))
 
 
 # On a machine -------------------------------------------------------------------------------------
@@ -68,6 +70,8 @@ def _on_machine(args: argparse.Namespace, mistakes: Mistakes) -> tuple[Ladder, d
         if getattr(args, name) is not None:
             word = name.replace("_", "-")
             mistakes.add(f"--{word}: wanted none with --on, found it; the mapping has the tiles")
+    if on_gpu(args):
+        return ladder_on_gpu(args, _baseline(args), mistakes)
     asked = mistakes.note(lambda: read_question(args, Mistakes()))
     base = mistakes.note(lambda: read_question(_baseline(args), Mistakes()))
     question, baseline = mistakes.settled(asked), mistakes.settled(base)

@@ -69,7 +69,9 @@ def question_options(parser: argparse.ArgumentParser) -> None:
     """The options of every verb that asks of a cascade on a machine."""
     option(parser, "--on", "MACHINE", "a machine that ships, or a file.yaml (needed)")
     option(parser, "--shape", "KEY=SIZE,…", "sizes; heads=12,queries=16K,head_dim=64 (needed)")
-    option(parser, "--mapping", "NAME", "a mapping that ships, or a file.yaml; else what suits")
+    option(
+        parser, "--mapping", "NAME", "a mapping or a file.yaml, on a GPU a kernel; else what suits"
+    )
     option(parser, "--mask", "MASK", MASK_HELP)
     option(parser, "--dtype", "TYPE", f"size of an element by type: {', '.join(DTYPES)}")
     option(parser, "--word", "8bit", "size of an element; that of the machine if left out")
