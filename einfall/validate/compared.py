@@ -72,14 +72,16 @@ def prediction(row: Row, on: str | None = None) -> tuple[Prediction | None, str]
         if not isinstance(gpu, Gpu):
             return None, f"wanted a GPU, found {gpu.name}"
         kernel = find(row.kernel, row.direction, gpu, row.problem)
-        fit = calibration(kernel, gpu.name, row.harness)
+        fit = calibration(kernel, gpu.name, row.harness).parameters
+        if row.replayed:
+            fit = fit.model_copy(update={"launch_s": gpu.launch.gap_s, "host_s": 0.0})
         return (
             predict(
                 kernel,
                 gpu,
                 row.problem,
                 row.regime,
-                fit=fit.parameters,
+                fit=fit,
                 locked_hz=row.locked_hz,
             ),
             "",

@@ -36,15 +36,15 @@ def neighborhood_fields(
     """
     shape, window = numbers(params["shape"]), numbers(params["window"])
     stride = numbers(params["stride"]) if "stride" in params else (1,) * len(shape)
-    mask = (shape, window, stride)
+    mask, axes = (shape, window, stride), {"axes": len(shape)}
     if flattened:
         block = {"block": (FLEX_BLOCK, FLEX_BLOCK)}
         return (_visits(*mask, (FLEX_BLOCK,), (FLEX_BLOCK,)) | block,)
     if {"q", "k"} <= config.keys():
         q, kv = (numbers(config[name])[-len(shape) :] for name in ("q", "k"))
-        return (_visits(*mask, q, kv),)
+        return (_visits(*mask, q, kv) | axes,)
     return tuple(
-        _visits(*mask, q, kv) | {"tile": (prod(q), prod(kv), warps, stages)}
+        _visits(*mask, q, kv) | axes | {"tile": (prod(q), prod(kv), warps, stages)}
         for q, kv, warps, stages in BOXES[len(shape)]
     )
 

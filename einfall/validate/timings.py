@@ -61,7 +61,8 @@ class TimingsError(ValueError):
 class Row:
     """One timing: its fields as they stand, and what the model needs of them.
 
-    `harness` names what was timed around the kernel; `why` why the row is no question to the model.
+    `harness` names what was timed around the kernel; `replayed` launches follow each other in a
+    graph without their latency; `why` why the row is no question to the model.
     """
 
     fields: Mapping[str, str] = field(repr=False)
@@ -75,6 +76,7 @@ class Row:
     measured_mhz: float | None = None
     regime: Regime = "burst"
     locked_hz: float | None = None
+    replayed: bool = False
     why: str = ""
 
 
@@ -214,6 +216,7 @@ def _energy(line: _Reading) -> Row:
         measured_mj=line.number("mj_per_launch"),
         measured_mhz=line.number("sm_mhz"),
         regime="sustained",
+        replayed=bool(line.text("launches")),
     )
     if row.kernel == "idle":
         return replace(row, why="no kernel runs: idle power is a number of the machine")

@@ -48,10 +48,12 @@ class Calibration:
 
     def __str__(self) -> str:
         """In a line, as it is printed."""
-        if self.unseen_mape is None:
+        if not self.data:
             return "assumption: the schedule's parameters, no timing of this kernel was fitted"
-        where = f"{self.machine}, {self.harness}"
-        return f"fitted: {self.data} ({where}), {self.unseen_mape:.1%} on shapes left out"
+        where = f"fitted: {self.data} ({self.machine}, {self.harness})"
+        if self.unseen_mape is None:
+            return f"{where}, too few timings to leave any out"
+        return f"{where}, {self.unseen_mape:.1%} on shapes left out"
 
 
 def calibration(kernel: KernelSchedule, machine: str, harness: str = "bare") -> Calibration:
@@ -97,8 +99,22 @@ def _built(
         machine=machine,
         harness=harness,
         data=first["data"],
-        unseen_mape=float(first["unseen_mape"]) if first["unseen_mape"] else None,
+        unseen_mape=_known(first["unseen_mape"]),
     )
+
+
+def _known(error: str) -> float | None:
+    """An error of the table, none where no timing was left out.
+
+    >>> _known("0.05"), _known(""), _known("nan")
+    (0.05, None, None)
+    """
+    return float(error) if error not in ("", "nan") else None
+
+
+def forget() -> None:
+    """Read the table anew at the next question, after it was written."""
+    _table.cache_clear()
 
 
 @cache

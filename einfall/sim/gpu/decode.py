@@ -8,7 +8,7 @@ from einfall.hw_models.gpu import Gpu
 from einfall.sim.gpu import steps
 from einfall.sim.gpu.lowered import Lowered, busy, work
 from einfall.sim.gpu.makespan import Makespan
-from einfall.sim.gpu.memory import Traffic, resident
+from einfall.sim.gpu.memory import Traffic, resident, written_back
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters
 from einfall.sim.gpu.terms import Terms
@@ -26,7 +26,11 @@ def terms(
         pipe=max(pipes, key=lambda name: float(pipes[name])),
         why=_why(kernel, gpu, problem, launch),
         busy_cycles=pipes,
-        parts_s={"launch": fit.launch_s, "combine": launch.combines * fit.combine_s},
+        parts_s={
+            "launch": fit.launch_s,
+            "combine": launch.combines * fit.combine_s,
+            "cast": launch.casts * fit.cast_s,
+        },
     )
 
 
@@ -57,7 +61,8 @@ def lower(
         through_registers=int(kernel.path == "mma_sync"),
         flops=steps.flops_of_step(kernel, tile, problem),
         combines=0 if splits == 1 else splits if kernel.combine == "each" else 1,
-        missed=1 - _hit(problem, gpu),
+        casts=int(problem.kv_dtype == "fp8" and problem.dtype != "fp8"),
+        missed=(1 - _hit(problem, gpu)) * hbm_cycles_per_kib(gpu),
     )
 
 
@@ -102,9 +107,19 @@ def split_count(kernel: KernelSchedule, heads: int, tiles: int, places: int) -> 
     return next(n for n, efficiency in filled.items() if efficiency >= 0.85 * best)
 
 
+def hbm_cycles_per_kib(gpu: Gpu) -> float:
+    """Cycles at the highest clock in which HBM gives each SM a KiB, all of them at once.
+
+    >>> from einfall.sim.gpu.testing import toy
+    >>> hbm_cycles_per_kib(toy())
+    4.096
+    """
+    return 1024 * gpu.sms * gpu.clock.boost_hz / gpu.hbm.achievable_bytes_per_s
+
+
 def _hit(problem: Problem, gpu: Gpu) -> Number:
     """Share of keys and values that the launch finds in L2."""
-    return 0.0 if problem.cold else resident(problem.kv_bytes, gpu.l2.capacity_bytes)
+    return 0.0 if problem.cold else resident(problem.kv_bytes, gpu)
 
 
 def _traffic(kernel: KernelSchedule, problem: Problem, gpu: Gpu, splits: int) -> Traffic:
@@ -115,6 +130,8 @@ def _traffic(kernel: KernelSchedule, problem: Problem, gpu: Gpu, splits: int) ->
         rows = problem.batch * problem.heads * problem.queries
         partial = 2 * 4 * rows * (problem.value_dim + 1) * splits
     hbm = problem.kv_bytes * (1 - hit) + problem.qo_bytes
+    if problem.cold:
+        hbm = hbm + written_back(problem.kv_bytes, gpu)
     return Traffic(hbm, problem.kv_bytes * again + problem.qo_bytes + partial)
 
 

@@ -66,7 +66,7 @@ def _lower(  # noqa: PLR0913  the three values, and the tile among them
     exact: bool,
 ) -> Lowered:
     ragged = count(problem, tile.rows, tile.keys, skips=kernel.skips)
-    if kernel.checks_ragged and (problem.queries % tile.rows or problem.keys % tile.keys):
+    if kernel.masks_all and ragged.masked.any():
         ragged = Ragged(ragged.steps, ragged.steps)
     one = step(kernel, tile, problem, gpu)
     heads = int(problem.batch * problem.heads)

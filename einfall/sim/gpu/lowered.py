@@ -17,14 +17,14 @@ from einfall.sim.gpu.makespan import Makespan
 from einfall.sim.gpu.memory import Traffic
 from einfall.sim.gpu.power import Work
 from einfall.sim.gpu.schedule import Parameters
-from einfall.sim.gpu.steps import Step
+from einfall.sim.gpu.steps import L2_TO_SM_BYTES, Step
 from einfall.sim.numeric import Number, is_array, maximum, minimum
 
-SWITCHING = 0.58
+SWITCHING = 0.49
 """Energy of a FLOP in attention over that in a product of normal numbers, which machines state.
 
 Half of attention's products have a factor between 0 and 1, most of them small. Fitted: H100 SXM,
-energies and clocks of 32 sustained launches."""
+and H200, energies and clocks of 64 sustained launches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,9 @@ class Lowered:
     side_bytes: The new tokens' Q, K and V, read and written once.
     low_bits: 1 for 8-bit products.
     combines: How often partial results of split keys are added up.
+    casts: 1 where queries of 16 bits meet a cache of 8.
     listed: 1 where key tiles come from a mask.
-    missed: Share of keys that a decode launch does not find in L2.
+    missed: Cycles in which HBM gives an SM its part of a KiB, of what a decode launch misses in L2.
     overhead: A block's prologue and epilogue over the unit of `block_cycles`.
     streams: Groups of four warps in a block.
     flops: FLOP of a step on the tensor cores.
@@ -52,6 +53,7 @@ class Lowered:
     side_bytes: Number
     low_bits: Number
     combines: Number
+    casts: Number = 0
     listed: Number = 0
     missed: Number = 0
     overhead: Number = 1
@@ -64,7 +66,8 @@ def with_parameters(launch: Lowered, fit: Parameters) -> Step:
     """The step of a launch at the shares that a kernel reaches."""
     step = launch.step
     share = fit.tensor_share + launch.low_bits * (fit.fp8_share - fit.tensor_share)
-    waits = launch.listed * fit.list_cycles + launch.missed * fit.miss_cycles
+    fetched = fit.fetch_cycles + launch.missed * fit.miss_share
+    waits = launch.listed * fit.list_cycles + fetched * step.load * L2_TO_SM_BYTES / 1024
     return Step(
         tensor=step.tensor / share,
         shared=step.shared,
@@ -111,12 +114,13 @@ def cycles(launch: Lowered, fit: Parameters) -> Number:
 def work(launch: Lowered, gpu: Gpu, fit: Parameters, dtype: str) -> Work:
     """Cycles, memory time and fixed times of a launch, with its actions for the energy."""
     side = fit.side_passes * launch.side_bytes / gpu.hbm.achievable_bytes_per_s
-    fixed = fit.launch_s + side + launch.combines * fit.combine_s
+    fixed = fit.launch_s + side + launch.combines * fit.combine_s + launch.casts * fit.cast_s
     return Work(
         actions=actions(launch, gpu, fit, dtype),
         cycles=cycles(launch, fit),
         memory_s=launch.traffic.time_s(gpu, fit.memory_share),
         fixed_s=maximum(fixed, fit.host_s),
+        exposed=fit.exposed,
     )
 
 

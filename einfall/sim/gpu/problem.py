@@ -18,6 +18,7 @@ class Problem:
     window: How many keys up to its own a query sees; without `causal` as many to both sides.
     visited: Key tiles that each query tile works on, where the mask is none of these, in blocks of
         `block` (queries, keys) where that is not the kernel's tile; `partial` of them are masked.
+    axes: Along how many axes a neighbourhood extends; a mask compares along each.
     tile: The tile (rows, keys, warps, stages) that a tuner chose; `splits` into how many parts it
         cut the keys.
     cold: Nothing is found in L2: the benchmark rotates buffers or flushes.
@@ -41,6 +42,7 @@ class Problem:
     visited: tuple[int, ...] | None = None
     partial: tuple[int, ...] | None = None
     block: tuple[int, int] | None = None
+    axes: int = 1
     tile: tuple[int, int, int, int] | None = None
     splits: int | None = None
     size: Number = 0

@@ -68,7 +68,12 @@ class Parameters(Spec):
     block_cycles: Cycles of a block's prologue and epilogue.
     mask_ops: FP32 operations an element that a masked tile takes more.
     load_share: Share of the rate from L2 into an SM that its loads reach.
-    miss_cycles: Cycles a step waits more where its keys come from HBM and not from L2.
+    fetch_cycles: Cycles a step waits for each KiB of keys and values: a block has only so many
+        loads in flight, which no neighbour on the SM speeds up.
+    miss_share: Share of an SM's fair part of HBM's time that a step waits more for keys that are
+        not in L2.
+    exposed: Share of the shorter of SM and memory time that the longer does not hide: the first
+        loads and the last steps have nothing beside them.
     list_cycles: Cycles a step waits more where its key tile comes from a mask or a list of blocks:
         the look-up, and the prefetch that it holds up.
     launch_s: From launch to the first instruction, and from the last to the end [s].
@@ -76,6 +81,7 @@ class Parameters(Spec):
     memory_share: Share of the reachable HBM rate.
     side_passes: How often Q, K and V of the new tokens pass through HBM outside the kernel, within
         the time measured (rotary embedding, write into the cache).
+    cast_s: The pass that brings queries to the 8 bits of the cache, where they have more [s].
     combine_s: The pass that adds up split keys, as a whole or for each split [s].
     """
 
@@ -87,12 +93,15 @@ class Parameters(Spec):
     block_cycles: float = Field(2000.0, ge=0)
     mask_ops: float = Field(4.0, ge=0)
     load_share: float = Field(1.0, gt=0, le=1.5)
-    miss_cycles: float = Field(0.0, ge=0)
+    fetch_cycles: float = Field(0.0, ge=0)
+    miss_share: float = Field(0.0, ge=0)
+    exposed: float = Field(0.0, ge=0, le=1)
     list_cycles: float = Field(0.0, ge=0)
     launch_s: Seconds = Field(5e-6, alias="launch")
     host_s: Seconds = Field(0.0, alias="host")
     memory_share: float = Field(1.0, gt=0, le=1.5)
     side_passes: float = Field(0.0, ge=0)
+    cast_s: Seconds = Field(0.0, alias="cast")
     combine_s: Seconds = Field(3e-6, alias="combine")
 
 
@@ -103,7 +112,9 @@ class KernelSchedule(Spec):
     memory. One that nobody timed names one that it is `like`, whose fit it takes. One that takes
     only head widths that are a `multiple_of` something, or groups of query heads from `least_group`
     on, or blocks of 64 query rows from `least_blocks_per_sm` on, names the one run `otherwise`.
-    One that `checks_ragged` lengths masks every tile where keys or queries fill no whole tiles.
+    One that `checks_ragged` lengths compares every score where keys or queries fill no whole tiles.
+    One that `masks_all` compares in every tile it visits as soon as any of them is masked, and
+    takes `mask_ops` for each axis of the neighbourhood and once more.
     `kv_ops` are FP32 operations on each element of keys and values, where these are not the tensor
     cores' work.
     """
@@ -143,6 +154,7 @@ class KernelSchedule(Spec):
     least_group: int = Field(1, gt=0)
     least_blocks_per_sm: float = Field(0.0, ge=0)
     checks_ragged: bool = False
+    masks_all: bool = False
     otherwise: str | None = None
     parameters: Parameters = Parameters()
 

@@ -27,6 +27,7 @@ from einfall.sim.numeric import Number, maximum, minimum
 
 # published: micro-benchmarks of the legacy path: 62-66 % of H100's peak, about 25 % of B200's
 MMA_SYNC_SHARE: Mapping[str, float] = {"hopper": 0.64, "blackwell": 0.25}
+RAGGED_OPS = 3.0  # derived: bound of a key, compare and select, for each score
 L2_TO_SM_BYTES = 64.0  # datasheet: NVIDIA A100 white paper, 64 B a clock and SM from L2
 
 
@@ -81,14 +82,18 @@ def step(kernel: KernelSchedule, tile: Tile, problem: Problem, gpu: Gpu) -> Step
     flops = flops_of_step(kernel, tile, problem)
     ops = M * N * (kernel.softmax_ops + kernel.exp_emulated * kernel.emulation_ops)
     each = kernel.kv_ops_fp8 if problem.kv_dtype == "fp8" else kernel.kv_ops
+    ragged = (problem.queries % M + problem.keys % N) > 0
+    ops += int(kernel.checks_ragged) * ragged * RAGGED_OPS * M * N
     ops += kernel.rescaled * M * F + each * N * (E + F)
     return Step(
         tensor=flops / tensor_flops(gpu, problem.dtype, kernel.path),
-        shared=shared_bytes(kernel, tile, E, F, problem.element_bytes)
+        shared=shared_bytes(
+            kernel, tile, E, F, min(problem.element_bytes, problem.kv_element_bytes)
+        )
         / gpu.sm.shared_bytes_per_clock,
         mufu=M * N * (1 - kernel.exp_emulated) / gpu.sm.mufu_per_clock,
         fma=ops / gpu.sm.fma_lanes,
-        mask=M * N / gpu.sm.fma_lanes,
+        mask=M * N * (1 + problem.axes if kernel.masks_all else 1) / gpu.sm.fma_lanes,
         wait=0.0,
         load=N * (E + F) * problem.kv_element_bytes / L2_TO_SM_BYTES,
     )
@@ -117,8 +122,8 @@ def shared_bytes(kernel: KernelSchedule, tile: Tile, E: int, F: int, element_byt
     """Bytes that the matrix unit reads from shared memory in a step.
 
     mma_sync: each warp reads all of K and V into its registers. wgmma: each group of 64 rows reads
-    K and V, and Q is read once; P stays in registers. tcgen05: Q, K and V tiles of 128 are read
-    for each product, P lies in tensor memory.
+    K and V, and Q is read once; P stays in registers. tcgen05: Q (up to 128 rows), K and V tiles
+    of 128 are read for each product, P lies in tensor memory.
 
     Source: flash-attention repository, hopper/tile_size.h (operands in registers or not); the
     FlashAttention-4 paper for tcgen05.
@@ -133,4 +138,5 @@ def shared_bytes(kernel: KernelSchedule, tile: Tile, E: int, F: int, element_byt
     if kernel.path == "wgmma":
         return (-(-M // 64) * N * (E + F) + M * E) * element_bytes
     rows, keys, wide = -(-M // 128), -(-N // 128), -(-F // 128)
-    return (2 * rows * keys * 128 * E + rows * wide * min(F, 128) * N) * element_bytes
+    scores = rows * keys * (min(M, 128) + 128) * E
+    return (scores + rows * wide * min(F, 128) * N) * element_bytes

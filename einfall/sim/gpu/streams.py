@@ -14,7 +14,13 @@ from einfall.sim.gpu.terms import Terms
 from einfall.sim.numeric import Number, ceil_div, maximum
 
 SCAN_BLOCKS = 4  # assumption: blocks of a scan that an SM holds, by registers of a 64 x 64 state
-L2_COPY_SHARE = 0.41  # measured: H100 SXM, a plain copy out of L2 gets 3.6 of 8.8 TB/s
+L2_COPY_SHARE = 0.6  # measured: H100 SXM, exp of 2 Mi numbers within L2, 3.6 us in replay
+SCORE_OPS = 24.0
+"""Instructions that a score takes over three kernels: scale, convert, store; load, convert,
+maximum, subtract, sum, scale, convert, store, some twice; load into operands. By counting."""
+CHUNK_OPS = 4.0
+"""Instructions an element of a chunk's scores, inputs and states: move, decay, convert, store.
+Derived by counting."""
 
 
 def stream(
@@ -26,13 +32,15 @@ def stream(
     """
     del exact
     moved = 2 * kernel.passes * problem.size * ELEMENT_BYTES[problem.dtype]
-    hit = resident(moved, gpu.l2.capacity_bytes)
+    hit = resident(moved, gpu)
     traffic = Traffic(moved * (1 - hit), moved)
     hbm_s = traffic.hbm_bytes / (gpu.hbm.achievable_bytes_per_s * fit.memory_share)
     l2_s = hit * moved / (gpu.l2.bandwidth_bytes_per_s * L2_COPY_SHARE)
     exps = problem.size * kernel.softmax_ops
-    actions = {"hbm": traffic.hbm_bytes, "l2": traffic.l2_bytes, "exp": exps, "fma": exps}
-    work = Work(actions, exps / gpu.exps_per_clock, hbm_s + l2_s, fit.launch_s)
+    issued = problem.size * (kernel.softmax_ops + kernel.kv_ops)
+    actions = {"hbm": traffic.hbm_bytes, "l2": traffic.l2_bytes, "exp": exps, "fma": issued}
+    slots = exps / gpu.exps_per_clock + issued * fit.softmax_factor / gpu.fmas_per_clock
+    work = Work(actions, slots, hbm_s + l2_s, fit.launch_s)
     why = f"{moved / 1e6:.1f} MB moved, {hit:.0%} of it within L2"
     return Terms(work, "mufu", why, parts_s={"launch": fit.launch_s})
 
@@ -52,7 +60,7 @@ def matmul(
     """A product of `size` x `size` matrices in the tiles that take least, over waves of the SMs.
 
     fp32 runs on the FP32 lanes (`fp8_share` is then the share of those), other types on the tensor
-    cores.
+    cores. Operands on their way from L2 are in the energy of a FLOP.
     """
     del exact
     n, on_lanes = problem.size, problem.dtype == "fp32"
@@ -66,7 +74,7 @@ def matmul(
     cycles, rows, columns, blocks = min(tried, key=lambda way: float(way[0]))
     moved = 3 * n * n * ELEMENT_BYTES[problem.dtype]
     flops = 2.0 * n**3
-    actions: dict[str, Number] = {"hbm": moved, "l2": blocks * (rows + columns) * n * 2.0}
+    actions: dict[str, Number] = {"hbm": moved, "l2": moved}
     actions |= {"fma": flops / 2} if on_lanes else {f"mma.{problem.dtype}": flops}
     memory_s = moved / gpu.hbm.achievable_bytes_per_s
     work = Work(actions, cycles, memory_s, fit.launch_s)
@@ -101,9 +109,9 @@ def three_pass(
 ) -> Terms:
     """Attention in three kernels with 16-bit scores in memory: q·kᵀ, softmax, p·v.
 
-    The first is one tile of scores a block (`block_cycles` for 128 x 128) and waits for its
-    operands; the second passes over the scores once in and once out of HBM; the third reads them
-    once under its products.
+    The first is one tile of scores a block and waits for its operands and for the scores to leave
+    (`block_cycles` for 128 x 128 of head width 128, as the bytes for others); the second passes
+    over the scores once in and once out of HBM; the third reads them once under its products.
     """
     del exact
     tile = kernel.tile(problem, gpu.generation)
@@ -113,7 +121,8 @@ def three_pass(
     rate = gpu.tensor_flops_per_clock(problem.dtype) * fit.tensor_share
     bandwidth = gpu.hbm.achievable_bytes_per_s * fit.memory_share
     one_pass = 2 * scores / bandwidth
-    each = fit.block_cycles * tile.rows * tile.keys / 128**2
+    passing = (tile.rows + tile.keys) * problem.head_dim + tile.rows * tile.keys
+    each = fit.block_cycles * passing / (3 * 128**2)
     qk = ceil_div(blocks, gpu.sms * tile.blocks_per_sm) * each / gpu.clock.boost_hz
     pv = 2.0 * scores * problem.value_dim / rate / gpu.clock.boost_hz
     parts = {"qk": maximum(qk, one_pass), "softmax": 2 * one_pass, "pv": maximum(pv, one_pass)}
@@ -121,7 +130,8 @@ def three_pass(
     parts = {"launch": len(chosen) * fit.launch_s} | chosen
     moved = 8.0 * scores
     flops = 2.0 * scores * (problem.head_dim + problem.value_dim)
-    actions = {f"mma.{problem.dtype}": flops, "exp": 2 * scores, "hbm": moved, "l2": 2 * moved}
+    actions = {f"mma.{problem.dtype}": flops, "exp": 2 * scores, "fma": SCORE_OPS * scores,
+               "hbm": moved, "l2": 2 * moved}  # fmt: skip
     work = Work(actions, 0.0, 0.0, sum(parts.values(), start=0.0))
     why = f"{float(scores) / 1e6:.0f} M scores of 2 B, {float(blocks):.0f} tiles of them"
     return Terms(work, "hbm", why, parts_s=parts)
@@ -155,7 +165,8 @@ def chunked(
     busy_s = maximum(second_s, flops / rate / gpu.clock.boost_hz)
     waits = maximum(fit.host_s - device_s - busy_s, 0.0)
     moved = kernel.passes * tokens + 2 * states
-    actions = {f"mma.{problem.dtype}": flops, "hbm": moved, "l2": moved}
+    handled = heads * (problem.queries * (chunk + 2 * (E + F)) + chunks * E * F)
+    actions = {f"mma.{problem.dtype}": flops, "fma": CHUNK_OPS * handled, "hbm": moved, "l2": moved}
     why = (
         f"{float(moved) / 1e6:.0f} MB over {kernel.launches:.0f} kernels,"
         f" {float(chunks):.0f} chunks of {chunk};"

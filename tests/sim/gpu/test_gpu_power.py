@@ -28,6 +28,12 @@ def test_burst_lies_between_sustained_and_boost(exps):
     assert low <= clock_hz(work, toy(), "burst") <= high
 
 
+def test_a_board_gives_more_than_its_cap_at_once_but_not_any_power():
+    work = Work({"exp": 1.4e10}, 1e6, 0.0, 1e-6)  # 140 mJ a millisecond: 160 W with the floor
+    at_once = clock_hz(work, toy(), "burst")
+    assert sustained_hz(work, toy()) < at_once < toy().clock.boost_hz
+
+
 def test_clocks_of_a_sweep_are_those_of_each():
     exps = np.array([1e6, 1e9, 5e9, 2e10])
     together = sustained_hz(Work({"exp": exps}, np.full(4, 1e6), 0.0, 1e-6), toy())
