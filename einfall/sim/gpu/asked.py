@@ -365,6 +365,7 @@ def _listed_in(
     found: dict[str, Any] = {
         "visited": sum((visited for visited, _ in lists), start=()),
         "partial": sum((partial for _, partial in lists), start=()),
+        "axes": max(len(mask.query_layout) for mask in masks),
     }
     if kernel.tuned:
         found["tile"] = (tile.rows, tile.keys, tile.warps, tile.stages)
