@@ -166,6 +166,12 @@ class Power(Spec):
             )
         return self
 
+    @property
+    def slope_v_per_hz(self) -> float:
+        """Voltage over the clock above the knee [V/Hz]: (v_max - v_min) / (top - knee)."""
+        curve = self.voltage
+        return (curve.max_v - curve.min_v) / (curve.top_hz - curve.knee_hz)
+
     def voltage_v(self, clock_hz: Number) -> Number:
         """Voltage of the SMs at a clock [V].
 
@@ -183,7 +189,7 @@ class Power(Spec):
         """
         curve = self.voltage
         above: Any = np.maximum(0, np.asarray(clock_hz) - curve.knee_hz)
-        volts = curve.min_v + above * (curve.max_v - curve.min_v) / (curve.top_hz - curve.knee_hz)
+        volts = curve.min_v + above * self.slope_v_per_hz
         return volts if np.ndim(volts) else float(volts)
 
 

@@ -28,7 +28,8 @@ PEAK = 1.4
 Fitted: H100 SXM, bf16 products run at 774 TFLOP/s in a short benchmark and at 681 after seconds, at
 1363 MHz: the same share of the tensor cores' rate only if the first has some 1550 MHz."""
 AT_ONCE = 0.1  # fitted: H100 SXM, times of short and clocks of sustained runs of the same launches
-_HALVINGS = 14  # the clock is then within 0.2 MHz
+_STEPS, _EXACT = 50, 5e-6  # a Newton step of 5e-6 leaves an error of some 2e-11
+_TINY = 1e-30  # keeps from dividing by nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,11 @@ def core_j(work: Work, gpu: Gpu) -> Number:
     return sum((n * price[a] for a, n in work.actions.items() if a != "hbm"), start=0.0)
 
 
+def hbm_j(work: Work, gpu: Gpu) -> Number:
+    """Energy of HBM, which has a supply of its own [J]."""
+    return work.actions.get("hbm", 0.0) * gpu.energy.hbm_j_per_byte
+
+
 def energy_j(work: Work, gpu: Gpu, clock_hz: Number) -> Number:
     """Energy of the launch at a clock [J].
 
@@ -75,9 +81,8 @@ def energy_j(work: Work, gpu: Gpu, clock_hz: Number) -> Number:
     0.13
     """
     scale: Any = gpu.energy_scale(clock_hz)
-    hbm = work.actions.get("hbm", 0.0) * gpu.energy.hbm_j_per_byte
     floor = gpu.power.active_floor_w * work.time_s(clock_hz)
-    return floor + scale * core_j(work, gpu) + hbm
+    return floor + scale * core_j(work, gpu) + hbm_j(work, gpu)
 
 
 def power_w(work: Work, gpu: Gpu, clock_hz: Number) -> Number:
@@ -93,20 +98,89 @@ def sustained_hz(work: Work, gpu: Gpu, over: float = 1.0) -> Number:
     >>> sustained_hz(idle, toy()) == toy().clock.boost_hz
     True
     """
-    like = work.time_s(gpu.clock.boost_hz)
-    high: Any = np.full_like(like, gpu.clock.boost_hz) if is_array(like) else gpu.clock.boost_hz
-    cap_w = over * gpu.power.cap_w
-    under = power_w(work, gpu, high) <= cap_w
-    if bool(np.all(under)):
-        return high
-    low: Any = high * 0 + gpu.clock.min_hz
-    top = high
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        fits = power_w(work, gpu, middle) <= cap_w
-        low, high = np.where(fits, middle, low), np.where(fits, high, middle)
-    found = np.where(under, top, low)
-    return found if is_array(like) else float(found)
+    return _capped_hz(_drawn(work, gpu), gpu, over)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """What a launch draws, and what no cap changes of it.
+
+    At the clock `even_hz`, or the nearest there is, SMs and memory take as long; `even_j` and
+    `boost_j` are energies without the floor.
+    """
+
+    work: Work
+    core_j: Number
+    hbm_j: Number
+    even_hz: Number
+    even_j: Number
+    even_s: Number
+    boost_j: Number
+    boost_s: Number
+
+
+def _drawn(work: Work, gpu: Gpu) -> _Draw:
+    """Energies and times by which to find the clock under any cap."""
+    boost = gpu.clock.boost_hz
+    core, hbm = core_j(work, gpu), hbm_j(work, gpu)
+    as_long_hz = work.cycles / maximum(work.memory_s, _TINY)
+    even: Any = minimum(maximum(as_long_hz, gpu.clock.min_hz), boost)
+    even_j = gpu.energy_scale(even) * core + hbm
+    boost_j = gpu.energy_scale(boost) * core + hbm
+    return _Draw(work, core, hbm, even, even_j, work.time_s(even), boost_j, work.time_s(boost))
+
+
+def _capped_hz(draw: _Draw, gpu: Gpu, over: float) -> Number:
+    """`sustained_hz` of what is drawn: boost, or the clock where energy meets what the cap leaves.
+
+        scale(f) · core + hbm = room · (A + B/f)        room = over · cap - floor
+
+    A + B/f is the time while the SMs take longest, or while memory does: that tells the side on
+    which the energy lies at the clock where both take as long.
+    """
+    boost, work = gpu.clock.boost_hz, draw.work
+    room_w = over * gpu.power.cap_w - gpu.power.active_floor_w
+    excess: Any = draw.boost_j - room_w * draw.boost_s
+    if not np.any(excess > 0):
+        return np.full_like(excess, boost) if is_array(excess) else boost
+    by_memory = (draw.even_hz < boost) & (draw.even_j <= room_w * draw.even_s)
+    ahead, behind = room_w * work.exposed * work.memory_s, room_w * work.exposed * work.cycles
+    constant_j = room_w * work.fixed_s + np.where(by_memory, room_w * work.memory_s, ahead)
+    slowing = np.where(by_memory, behind, room_w * work.cycles)
+    found = _balanced_hz(gpu, draw.core_j, draw.hbm_j - constant_j, slowing)
+    clock = np.where(excess > 0, found, boost)
+    return clock if clock.ndim else float(clock)
+
+
+def _balanced_hz(gpu: Gpu, core_j: Number, rest_j: Number, slowing: Number) -> Number:
+    """The root of h(f) = f · scale(f) · core + f · rest - slowing, of launches over the cap [Hz].
+
+    Up to the knee of the voltage h is a line. Beyond, it is a convex cubic: Newton's first step
+    leads from the chord between knee and boost beyond the root, the others come down to it.
+    Launches that have no root there are given one at knee or boost.
+    """
+    boost, knee = gpu.clock.boost_hz, gpu.power.voltage.knee_hz
+    slope = gpu.power.slope_v_per_hz / gpu.energy.nominal_v
+    base = gpu.power.voltage_v(knee) / gpu.energy.nominal_v - slope * knee
+    at_boost = boost * (gpu.energy_scale(boost) * core_j + rest_j) - slowing
+    flat_j = gpu.energy_scale(knee) * core_j + rest_j
+    wanted = slowing + minimum(at_boost, 0.0)
+    at_knee: Any = knee * flat_j - wanted
+    wanted = wanted + maximum(at_knee, 0.0)
+    chord = minimum(at_knee, 0.0) / (at_knee - maximum(at_boost, _TINY))
+    clock: Any = knee + (boost - knee) * chord
+    for _ in range(_STEPS):
+        rise = slope * clock
+        volts = base + rise
+        drawn = core_j * volts
+        each = drawn * volts + rest_j
+        steepness = maximum(abs(each + 2 * drawn * rise), _TINY)
+        before, clock = clock, minimum(clock - (clock * each - wanted) / steepness, boost)
+        if np.max(np.abs(clock - before)) <= _EXACT * abs(boost - knee):
+            break
+    if np.any(at_knee > 0):
+        clock = np.where(at_knee > 0, slowing / maximum(flat_j, _TINY), clock)
+    return maximum(clock, gpu.clock.min_hz)
 
 
 def clock_hz(work: Work, gpu: Gpu, regime: Regime, burst_s: float = BURST_S) -> Number:
@@ -122,10 +196,11 @@ def clock_hz(work: Work, gpu: Gpu, regime: Regime, burst_s: float = BURST_S) -> 
     boost = gpu.clock.boost_hz
     if regime == "boost":
         return boost
-    lasting = sustained_hz(work, gpu)
+    draw = _drawn(work, gpu)
+    lasting = _capped_hz(draw, gpu, 1.0)
     if regime == "sustained":
         return lasting
     time = work.time_s(boost)
     share = AT_ONCE + (1 - AT_ONCE) * time / (time + burst_s)
-    first = sustained_hz(work, gpu, PEAK)
+    first = _capped_hz(draw, gpu, PEAK)
     return first - share * (first - lasting)
