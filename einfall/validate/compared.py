@@ -15,7 +15,7 @@ from einfall.hw_models import load as load_machine
 from einfall.hw_models.gpu import Gpu
 from einfall.sim.gpu.calibrated import calibration
 from einfall.sim.gpu.predict import Prediction, predict
-from einfall.sim.gpu.schedule import find
+from einfall.sim.gpu.schedule import KernelSchedule, Parameters, find
 from einfall.validate.timings import Row, read
 
 
@@ -68,13 +68,7 @@ def prediction(row: Row, on: str | None = None) -> tuple[Prediction | None, str]
     if row.why:
         return None, row.why
     try:
-        gpu: Any = load_machine(on or row.machine)
-        if not isinstance(gpu, Gpu):
-            return None, f"wanted a GPU, found {gpu.name}"
-        kernel = find(row.kernel, row.direction, gpu, row.problem)
-        fit = calibration(kernel, gpu.name, row.harness).parameters
-        if row.replayed:
-            fit = fit.model_copy(update={"launch_s": gpu.launch.gap_s, "host_s": 0.0})
+        kernel, gpu, fit = asked(row, on)
         return (
             predict(
                 kernel,
@@ -88,6 +82,22 @@ def prediction(row: Row, on: str | None = None) -> tuple[Prediction | None, str]
         )
     except (ValueError, KeyError) as error:  # no such machine, kernel, tile or dtype
         return None, str(error).splitlines()[0]
+
+
+def asked(row: Row, on: str | None = None) -> tuple[KernelSchedule, Gpu, Parameters]:
+    """The schedule that a row timed, its machine and the parameters that serve it.
+
+    Raises:
+        ValueError: The machine is no GPU, or has no such kernel.
+    """
+    gpu: Any = load_machine(on or row.machine)
+    if not isinstance(gpu, Gpu):
+        raise ValueError(f"wanted a GPU, found {gpu.name}")
+    kernel = find(row.kernel, row.direction, gpu, row.problem)
+    fit = calibration(kernel, gpu.name, row.harness).parameters
+    if row.replayed:
+        fit = fit.model_copy(update={"launch_s": gpu.launch.gap_s, "host_s": 0.0})
+    return kernel, gpu, fit
 
 
 def _energy(row: Row, found: Prediction | None) -> dict[str, Any]:

@@ -50,6 +50,13 @@ class Prediction:
         return self.energy_j / self.latency_s
 
 
+def terms(
+    kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters, *, exact: bool = True
+) -> Terms:
+    """One launch of a kernel as cycles, bytes and fixed times, before any clock is known."""
+    return _LOWER[kernel.does](kernel, gpu, problem, fit, exact=exact)
+
+
 def predict(  # noqa: PLR0913  the three values, and how to read them
     kernel: KernelSchedule,
     gpu: Gpu,
@@ -85,7 +92,7 @@ def predict(  # noqa: PLR0913  the three values, and how to read them
             for way in ways
         ]
         return min(tried, key=lambda answer: float(answer.latency_s))
-    found = _LOWER[kernel.does](kernel, gpu, problem, fit or kernel.parameters, exact=exact)
+    found = terms(kernel, gpu, problem, fit or kernel.parameters, exact=exact)
     clock = locked_hz or clock_hz(found.work, gpu, regime, burst_s)
     latency = found.work.time_s(clock)
     parts = {
