@@ -9,7 +9,7 @@ from einfall.report.explain import Explanation, Term
 from einfall.report.machine import Constant, constants
 from einfall.report.text import amount, count, facts, page, paragraph, percent, table
 from einfall.sim.gpu.lowered import cycles, hidden, with_parameters
-from einfall.sim.gpu.power import AT_ONCE, BURST_S
+from einfall.sim.gpu.power import AT_ONCE, BURST_S, PEAK, sustained_hz
 
 if TYPE_CHECKING:
     from einfall.sim.gpu.estimate import GpuEstimate
@@ -244,13 +244,14 @@ def _power_terms(e: GpuEstimate) -> Iterator[Term]:
     yield Term(of, "sustained clock", "the highest up to boost with energy / time under the cap",
                f"{amount(e.sustained.power_w, 'W')} of {cap}", lasting, "Hz",
                ("clock.boost", "clock.min", "power.cap"))  # fmt: skip
-    time = e.terms.work.time_s(boost)
+    time, first = e.terms.work.time_s(boost), float(sustained_hz(e.terms.work, e.gpu, PEAK))
     share = AT_ONCE + (1 - AT_ONCE) * time / (time + BURST_S)
     yield Term(of, "burst clock",
-               "boost - (at once + (1 - at once) · t/(t + t_cap)) · (boost - sustained)",
-               f"{amount(boost, 'Hz')} - {share:.4g} · {amount(boost - lasting, 'Hz')}, at once"
-               f" {AT_ONCE:g}, t_cap {amount(BURST_S, 's')}: fitted, H100 SXM",
-               e.clock_hz, "Hz", ("clock.boost",))  # fmt: skip
+               "first - (at once + (1 - at once) · t/(t + t_cap)) · (first - sustained)",
+               f"{amount(first, 'Hz')} at {PEAK:g} · cap - {share:.4g} ·"
+               f" {amount(first - lasting, 'Hz')}, at once {AT_ONCE:g}, t_cap"
+               f" {amount(BURST_S, 's')}: assumption, checked on H100 SXM and H200",
+               e.clock_hz, "Hz", ("clock.boost", "power.cap"))  # fmt: skip
 
 
 def _whole(e: GpuEstimate) -> Iterator[Term]:

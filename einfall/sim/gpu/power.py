@@ -21,13 +21,21 @@ from einfall.sim.numeric import Number, is_array, maximum, minimum
 
 Regime = Literal["burst", "sustained", "boost"]
 
-BURST_S = 20e-3  # fitted: H100 SXM, as AT_ONCE; NVML clocks meanwhile say 5 ms for the whole
-PEAK = 1.4
+PEAK = 1.38
 """Power over the cap that a board gives at once, before its average is drawn down to the cap.
 
-Fitted: H100 SXM, bf16 products run at 774 TFLOP/s in a short benchmark and at 681 after seconds, at
-1363 MHz: the same share of the tensor cores' rate only if the first has some 1550 MHz."""
-AT_ONCE = 0.1  # fitted: H100 SXM, times of short and clocks of sustained runs of the same launches
+Measured: H100 SXM, bf16 products and cuDNN attention in groups of 10 ms with pauses draw 963 and
+962 W; H200 951 and 930 W (validate/data/power_bursts.csv). What the clock is then, NVML does not
+tell: it reads 1980 MHz, while the times are those of some 1550."""
+AT_ONCE = 0.1
+"""Share of the way down to the cap's clock that a launch of no length goes.
+
+Assumption, chosen together with `BURST_S`: 33 launches of 0.4 to 4 ms, timed both in short
+benchmarks and over seconds on H100 SXM and H200, have the ratio of the two within 2.7 %, on average
+within 0.2 % (`calibrate_power.burst_ratios`). They tell the share at a millisecond, some 0.15, but
+not how it grows with length: with `BURST_S` free, 0.1 to 0.4 serve as well."""
+BURST_S = 20e-3
+"""Length of a launch that goes half of what is left of that way [s]; assumption, see `AT_ONCE`."""
 _STEPS, _EXACT = 50, 5e-6  # a Newton step of 5e-6 leaves an error of some 2e-11
 _TINY = 1e-30  # keeps from dividing by nothing
 

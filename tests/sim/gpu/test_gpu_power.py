@@ -50,7 +50,7 @@ def test_energy_by_hand():
     assert energy_j(work, toy(), 1e9) == pytest.approx(0.02 + 0.005 + 0.01)
 
 
-# --- the clock under the cap, by bisection ---------------------------------------------------------
+# --- the clock under the cap, by bisection --------------------------------------------------------
 
 H100 = load("h100_sxm")
 CURVES = {
