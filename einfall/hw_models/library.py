@@ -66,21 +66,22 @@ def machine_sources(name_or_path: str | Path) -> Mapping[str, Source]:
 
 
 def as_array(machine: Machine) -> SpatialArray:
-    """The machine, where it is a spatial array; for all that is worked out for no other kind.
+    """The machine, where it is a spatial array; for mappings and all else that needs its parts.
 
     Raises:
-        SpecError: It is of another kind; with the arrays that ship.
+        SpecError: It is of another kind; with the arrays that ship, and where GPUs are asked.
 
     >>> as_array(load("fusemax_cloud")).units["2d"].pes
     65536
     """
     if isinstance(machine, SpatialArray):
         return machine
-    known = ", ".join(names("spatial_array"))
+    arrays, gpus = (", ".join(names(kind)) for kind in ("spatial_array", "gpu"))
     raise SpecError(
         [
-            f"machine {machine.name}: wanted a spatial_array, found a {machine.kind}; cascades are "
-            f"mapped onto spatial arrays alone: take one of {known}"
+            f"machine {machine.name}: wanted a spatial_array, whose units and buffers a mapping "
+            f"divides work over, found a {machine.kind}; arrays are {arrays}; cascades run on GPUs "
+            f"({gpus}) too, by kernel schedules: einfall.sim.gpu"
         ]
     )
 

@@ -316,7 +316,7 @@ def test_an_unknown_field_is_refused_when_set():
     )
 
 
-# --- not yet for cascades ------------------------------------------------------------------------
+# --- no mapping --------------------------------------------------------------------------------
 
 
 def test_a_mapping_onto_a_gpu_is_refused_with_the_machines_that_take_one():
@@ -332,8 +332,9 @@ def test_a_mapping_onto_a_gpu_is_refused_with_the_machines_that_take_one():
         with pytest.raises(SpecError) as error:
             ask()
         assert error.value.problems == (
-            "machine h100_sxm: wanted a spatial_array, found a gpu; cascades are mapped onto "
-            "spatial arrays alone: take one of " + ", ".join(names("spatial_array")),
+            "machine h100_sxm: wanted a spatial_array, whose units and buffers a mapping divides "
+            f"work over, found a gpu; arrays are {', '.join(names('spatial_array'))}; cascades run "
+            f"on GPUs ({', '.join(GPUS)}) too, by kernel schedules: einfall.sim.gpu",
         )
     assert as_array(load("flat_cloud")) is load("flat_cloud")
 
