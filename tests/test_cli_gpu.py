@@ -78,6 +78,14 @@ def test_set_changes_what_it_should(answer):
     assert capped["clock_hz"] < answer(*ASKED)["regimes"]["sustained"]["clock_hz"]
 
 
+def test_a_fitted_launch_takes_as_much_longer_as_launch_latency_is_set(ask, answer):
+    shipped, slow = answer(*ASKED), answer(*ASKED, "--set", "launch.latency=104.8 us")
+    assert slow["latency_s"] - shipped["latency_s"] == pytest.approx(100e-6, rel=0.1)
+    assert answer(*ASKED, "--set", "launch.latency=1x") == shipped
+    text = ask(*ASKED, "--set", "launch.latency=104.8 us", "--explain")[1]
+    assert "its fit, moved by" in text
+
+
 def test_dtype_is_the_type_of_the_tensor_cores(answer):
     eight, sixteen, wide = (answer(*ASKED, "--dtype", t) for t in ("fp8", "bf16", "fp32"))
     assert eight["latency_s"] < sixteen["latency_s"] < wide["latency_s"]

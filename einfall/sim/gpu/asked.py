@@ -27,7 +27,7 @@ from einfall.hw_models import load as load_machine
 from einfall.hw_models import names as machine_names
 from einfall.hw_models.gpu import Gpu
 from einfall.hw_models.spatial_array import UnsupportedOpError
-from einfall.sim.gpu.calibrated import Calibration, calibration
+from einfall.sim.gpu.calibrated import Calibration, calibration, moved
 from einfall.sim.gpu.predict import predict
 from einfall.sim.gpu.problem import ELEMENT_BYTES, Problem
 from einfall.sim.gpu.schedule import KernelSchedule, ScheduleError, Tile, load, names
@@ -170,6 +170,9 @@ def ask(
 def fit_for(kernel: KernelSchedule, gpu: Gpu) -> Calibration:
     """The fit that serves a machine, also one of the user's own: that of the most alike SM.
 
+    Where `launch.latency` differs from that of the machine of this name that ships, or of the most
+    alike one, the fitted launch takes as much longer or shorter.
+
     >>> fit_for(load("flash3"), load_machine("h200")).machine
     'h100_sxm'
     """
@@ -179,7 +182,8 @@ def fit_for(kernel: KernelSchedule, gpu: Gpu) -> Calibration:
         alike = [g for g in known if g.generation == gpu.generation] or known
         rate = max(gpu.sm.tensor.values())
         name = min(alike, key=lambda g: abs(max(g.sm.tensor.values()) - rate)).name
-    return calibration(kernel, name)
+    known_gpu: Any = load_machine(name)
+    return moved(calibration(kernel, name), gpu.launch.latency_s - known_gpu.launch.latency_s)
 
 
 # The problem and the schedule ---------------------------------------------------------------------

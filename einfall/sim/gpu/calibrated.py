@@ -16,6 +16,7 @@ from typing import Any
 from einfall.hw_models import load as load_machine
 from einfall.sim.gpu.schedule import KERNELS, KernelSchedule, Parameters
 from einfall.sim.gpu.schedule import load as load_kernel
+from einfall.sim.numeric import maximum
 
 TABLE = KERNELS / "calibration.csv"
 COLUMNS = ("kernel", "machine", "harness", "parameter", "value", "half_width", "unit", "status",
@@ -37,7 +38,8 @@ SIBLINGS: Mapping[str, tuple[str, ...]] = {
 class Calibration:
     """Parameters, and where they come from: `fit` or the assumption of the schedule.
 
-    `unseen_mape` is the error on rows that the fit had not seen.
+    `unseen_mape` is the error on rows that the fit had not seen, `moved_s` how much longer a launch
+    takes than where it was fitted.
     """
 
     parameters: Parameters
@@ -45,6 +47,7 @@ class Calibration:
     harness: str
     data: str
     unseen_mape: float | None
+    moved_s: float = 0.0
 
     def __str__(self) -> str:
         """In a line, as it is printed."""
@@ -78,6 +81,19 @@ def calibration(kernel: KernelSchedule, machine: str, harness: str = "bare") -> 
         own = {"mask_ops": kernel.parameters.mask_ops}
         return replace(near, parameters=near.parameters.model_copy(update=own))
     return Calibration(kernel.parameters, machine, harness, "", None)
+
+
+def moved(fit: Calibration, by_s: float) -> Calibration:
+    """The fit of a machine on which a launch takes longer by so much [s], but no less than nothing.
+
+    >>> from einfall.sim.gpu.schedule import load
+    >>> fit = calibration(load("flash2"), "h100_sxm")
+    >>> moved(fit, -1.0).parameters.launch_s, moved(fit, 0.0) == fit
+    (0.0, True)
+    """
+    launch_s = maximum(fit.parameters.launch_s + by_s, 0.0)
+    parameters = fit.parameters.model_copy(update={"launch_s": launch_s})
+    return replace(fit, parameters=parameters, moved_s=by_s)
 
 
 def _alike(machine: str, fits: Mapping[tuple[str, str], Any]) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from einfall.sim.gpu.predict import Prediction, predict
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, load
 from einfall.sim.gpu.terms import Terms
+from einfall.units import format_quantity
 
 STEPS = ("fused", "decode")
 """What kernels do that are loops of key-tile steps: these can be simulated step by step."""
@@ -395,7 +396,10 @@ def _parameters(kernel: KernelSchedule, fit: Calibration) -> tuple[FitParameter,
     found = []
     for name, value in values.items():
         line = lines.get(name)
-        if line is not None and float(line["value"]) == value:
+        if name == "launch_s" and fit.moved_s:
+            text = f"its fit, moved by {format_quantity(fit.moved_s, 's')} as launch.latency is"
+            found.append(FitParameter(name, value, "s", None, Source("assumption", text)))
+        elif line is not None and float(line["value"]) == value:
             text = f"{line['data']}, {line['rows']} rows of {fit.machine} ({fit.harness})"
             half, unit = float(line["half_width"]), line["unit"]
             found.append(FitParameter(name, value, unit, half, Source("fitted", text)))

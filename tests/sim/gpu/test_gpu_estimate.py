@@ -109,6 +109,15 @@ def test_a_machine_of_ones_own_takes_the_fit_of_the_most_alike():
     assert fit_for(load_kernel("flash3"), mine) == fit_for(load_kernel("flash3"), H100)
 
 
+def test_a_launch_on_a_machine_with_another_latency_is_moved_by_the_difference():
+    kernel = load_kernel("flash3")
+    fit = fit_for(kernel, H100).parameters
+    slow = H100.launch.model_copy(update={"latency_s": H100.launch.latency_s + 3e-6})
+    moved = fit_for(kernel, H100.model_copy(update={"launch": slow})).parameters
+    assert moved.launch_s == pytest.approx(fit.launch_s + 3e-6)
+    assert moved.model_copy(update={"launch_s": fit.launch_s}) == fit
+
+
 # Masks --------------------------------------------------------------------------------------------
 
 
