@@ -152,10 +152,9 @@ def _capped_hz(draw: _Draw, gpu: Gpu, over: float) -> Number:
     if not np.any(excess > 0):
         return np.full_like(excess, boost) if is_array(excess) else boost
     by_memory = (draw.even_hz < boost) & (draw.even_j <= room_w * draw.even_s)
-    ahead, behind = room_w * work.exposed * work.memory_s, room_w * work.exposed * work.cycles
-    constant_j = room_w * work.fixed_s + np.where(by_memory, room_w * work.memory_s, ahead)
-    slowing = np.where(by_memory, behind, room_w * work.cycles)
-    found = _balanced_hz(gpu, draw.core_j, draw.hbm_j - constant_j, slowing)
+    constant_s = work.fixed_s + np.where(by_memory, 1.0, work.exposed) * work.memory_s
+    slowing = np.where(by_memory, room_w * work.exposed, room_w) * work.cycles
+    found = _balanced_hz(gpu, draw.core_j, draw.hbm_j - room_w * constant_s, slowing)
     clock = np.where(excess > 0, found, boost)
     return clock if clock.ndim else float(clock)
 
@@ -208,7 +207,6 @@ def clock_hz(work: Work, gpu: Gpu, regime: Regime, burst_s: float = BURST_S) -> 
     lasting = _capped_hz(draw, gpu, 1.0)
     if regime == "sustained":
         return lasting
-    time = work.time_s(boost)
-    share = AT_ONCE + (1 - AT_ONCE) * time / (time + burst_s)
+    share = AT_ONCE + (1 - AT_ONCE) * draw.boost_s / (draw.boost_s + burst_s)
     first = _capped_hz(draw, gpu, PEAK)
     return first - share * (first - lasting)
