@@ -341,7 +341,7 @@ def _published(line: _Reading) -> Row:
     return Row(
         fields=line.fields,
         machine=machine_of(line.text("gpu")),
-        kernel=line.text("kernel"),
+        kernel=shipped_as(source, line.text("kernel")),
         direction=line.text("direction") or "fwd",
         harness=harness_of(source, line.text("kernel")),
         problem=Problem(**shape) if not why else Problem(),
@@ -349,6 +349,18 @@ def _published(line: _Reading) -> Row:
         locked_hz=float(locked[1]) * 1e6 if locked else None,
         why=why,
     )
+
+
+def shipped_as(source: str, kernel: str) -> str:
+    """The kernel's name, with the framework's beside it where it ships a build of its own.
+
+    SGLang's `flash_attention` is FlashAttention-3's repository, on Ampere compiled for sm80.
+
+    >>> shipped_as("systems/data sglang/0.5.10", "FlashAttention-2")
+    'FlashAttention-2 (SGLang)'
+    """
+    own = "sglang/" in source and kernel.lower() == "flashattention-2"
+    return f"{kernel} (SGLang)" if own else kernel
 
 
 def harness_of(source: str, kernel: str) -> str:
