@@ -366,13 +366,22 @@ def shipped_as(source: str, kernel: str) -> str:
 def harness_of(source: str, kernel: str) -> str:
     """What was timed around the kernel: the framework and version whose operation a table timed.
 
+    cuDNN's benchmark times others' kernels as Python calls them one by one (`pytorch`, `eager`),
+    which the host limits; two runs of it ship whose short backward passes differ up to three times.
     Two versions of one framework that ship different builds of a kernel are two harnesses.
 
     >>> harness_of("ai-dynamo/aiconfigurator 095f58a51 systems/data sglang/0.5.14", "")
     'sglang'
+    >>> harness_of("cudnn-frontend benchmark/bf16_training_artifacts_x.csv", "FlashAttention-2")
+    'eager-1'
     """
-    if kernel.lower().startswith("pytorch"):
-        return "pytorch"
+    own = kernel.lower().startswith("cudnn")
+    caller = "pytorch" if kernel.lower().startswith("pytorch") else "eager"
+    run = re.search(r"cudnn-frontend.*/(bf16_)?training_artifacts", source)
+    if run and not own:
+        return f"{caller}-{1 if run[1] else 2}"
+    if caller == "pytorch":
+        return caller
     found = re.search(r"(sglang|vllm|trtllm)/(\d+)\.(\d+)", source)
     if found is None:
         return "bare"
