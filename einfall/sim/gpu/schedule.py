@@ -266,15 +266,15 @@ def find(name: str, direction: str, gpu: Gpu, problem: Problem | None = None) ->
     """The schedule of a kernel by the name that a timing gives it.
 
     Of several that bear the name and are written for the generation and direction, the first that
-    takes the problem, those of just that name before those of a pattern; where none does, the one
-    that is run instead of the last.
+    takes the problem, the longest pattern that fits the name before shorter ones; where none does,
+    the one that is run instead of the last.
 
     Raises:
         ScheduleError: None does, with what is missing.
     """
     key = name.strip().lower()
     bearing = [k for k in map(load, names()) if any(_matches(key, n) for n in k.names)]
-    bearing.sort(key=lambda kernel: key not in kernel.names)
+    bearing.sort(key=lambda k: max(len(n) for n in k.names if _matches(key, n)), reverse=True)
     able = [k for k in bearing if direction in k.directions and gpu.generation in k.generations]
     if able:
         taking = next((kernel for kernel in able if kernel.takes(problem, gpu)), None)
