@@ -78,6 +78,10 @@ FREE = {
 }  # fmt: skip
 
 
+EAGER = ("pytorch", "eager")
+"""Harnesses that call kernels from Python one by one: the host may take longer than the GPU."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """Timings of one kernel on one machine, lowered together."""
@@ -160,6 +164,8 @@ def free_of(sampled: Sample) -> tuple[str, ...]:
             free += ["mask_ops", "list_cycles"]
         if any(r.harness != "bare" for r in sampled.rows):
             free.append("side_passes")
+        if any(r.harness.startswith(EAGER) for r in sampled.rows):
+            free.append("host_s")
     return tuple(free)
 
 

@@ -15,6 +15,21 @@ BOXES: Mapping[int, tuple[tuple[tuple[int, ...], tuple[int, ...], int, int], ...
     3: (((2, 8, 8), (2, 8, 8), 8, 2), ((4, 4, 8), (2, 4, 8), 8, 3), ((4, 4, 4), (4, 4, 4), 4, 3)),
 }
 
+# Boxes of NATTEN's kernels, queries and keys, by number of axes: which runs fastest is tried.
+# Source: NATTEN repository, backends/configs, forward, head width 128.
+NATTEN_BOXES: Mapping[str, Mapping[int, tuple[tuple[str, str], ...]]] = {
+    "blackwell-fna": {
+        1: (("256", "128"),),
+        2: (("16x16", "16x8"), ("8x32", "8x16")),
+        3: (("8x4x8", "4x4x8"), ("4x8x8", "2x8x8")),
+    },
+    "hopper-fna": {
+        1: (("128", "128"),),
+        2: (("16x8", "16x8"),),
+        3: (("4x4x8", "4x4x8"), ("2x8x8", "2x8x8")),
+    },
+}
+
 
 def numbers(text: str) -> tuple[int, ...]:
     """Sizes joined by x.

@@ -19,18 +19,36 @@ from einfall.sim.gpu.power import Regime
 from einfall.sim.gpu.problem import ELEMENT_BYTES, Problem
 
 MACHINES: Mapping[str, str] = {
-    "nvidia h100 80gb hbm3": "h100_sxm",
+    "gb300": "gb300",
+    "gb200": "gb200",
+    "b300": "b300",
+    "b200": "b200",
+    "h800": "h800",
+    "h200": "h200",
     "h100": "h100_sxm",
-    "h100 sxm": "h100_sxm",
-    "nvidia h200": "h200",
+    "h20": "h20",
     "a100": "a100_sxm",
-    "nvidia a100-sxm4-80gb": "a100_sxm",
-    "nvidia b200": "b200",
+    "l40s": "l40s",
+    "l20": "l20",
+    "4090": "rtx4090",
     "rtx pro 6000": "rtx_pro_6000",
-    "rtx 4090": "rtx4090",
-    "nvidia geforce rtx 4090": "rtx4090",
-    "nvidia b300 sxm6 ac": "b300",
 }
+"""Machines by what a timing's `gpu` has in it, in whatever words around it; the first that fits."""
+
+ALIASES: Mapping[str, str] = {
+    "bfloat16": "bf16",
+    "float16": "fp16",
+    "half": "fp16",
+    "float32": "fp32",
+    "float8": "fp8",
+    "e4m3": "fp8",
+    "e5m2": "fp8",
+}
+"""Other ways to write a type."""
+
+OTHER_BOARDS = ("pcie", "nvl", "mig", "laptop", "4090 d", "max-q")
+"""Words that name another board than the one the machine's file describes."""
+
 RECORDING = (
     "kernel",
     "dtype",
@@ -42,8 +60,7 @@ RECORDING = (
     "params",
     "median_ms",
 )
-PUBLISHED = ("kernel", "direction", "dtype", "batch", "heads", "seqlen_q", "seqlen_k", "head_dim",
-             "time_ms", "source")  # fmt: skip
+PUBLISHED = ("kernel", "batch", "heads", "seqlen_q", "head_dim", "time_ms")
 ENERGY = ("kernel", "dtype", "batch", "heads", "seq_q", "seq_k", "head_dim", "params",
           "mj_per_launch")  # fmt: skip
 
@@ -158,29 +175,38 @@ class _Reading:
 
     def flag(self, *names: str) -> bool:
         found = self.text(*names).lower()
-        if found not in ("", "0", "1", "true", "false"):
+        if found not in ("", "0", "1", "true", "false", "yes", "no"):
             self.problems.append(f"{self.place}: {names[0]}: wanted 0 or 1, found {found!r}")
-        return found in ("1", "true")
+        return found in ("1", "true", "yes")
 
     def dtype(self) -> tuple[str, str]:
         """Types of Q and of the cache: `bf16 (fp8 KV)` has both."""
         found = self.text("dtype") or "bf16"
-        words = re.findall(r"fp8|bf16|fp16|fp32", found)
+        written = found.lower()
+        for alias, name in ALIASES.items():
+            written = written.replace(alias, name)
+        words = re.findall(r"fp8|bf16|fp16|fp32", written)
         if not words:
             known = ", ".join(ELEMENT_BYTES)
             self.problems.append(f"{self.place}: dtype: wanted one of {known}, found {found!r}")
             return "bf16", "bf16"
-        return words[0], words[-1] if "KV" in found else words[0]
+        return words[0], words[-1] if "kv" in written else words[0]
 
 
 def machine_of(gpu: str) -> str:
-    """Name of the machine that a timing calls `gpu`.
+    """Name of the machine that a timing calls `gpu`; its own words where there is none.
 
-    >>> machine_of("NVIDIA H100 80GB HBM3"), machine_of("L40S")
-    ('h100_sxm', 'l40s')
+    >>> machine_of("NVIDIA H100 80GB HBM3"), machine_of("A100-SXM4-80GB"), machine_of("b200_sxm")
+    ('h100_sxm', 'a100_sxm', 'b200')
+    >>> machine_of("H100 PCIe"), machine_of("RTX 5090")
+    ('h100_pcie', 'rtx_5090')
     """
-    name = gpu.strip().lower()
-    return MACHINES.get(name, name.replace("nvidia ", "").replace(" ", "_"))
+    name = re.sub(r"[\s_-]+", " ", gpu.strip().lower())
+    if not any(board in name for board in OTHER_BOARDS):
+        for words, machine in MACHINES.items():
+            if re.search(rf"(?<![a-z0-9]){words}(?![a-z0-9])", name):
+                return machine
+    return name.removeprefix("nvidia ").replace(" ", "_")
 
 
 def params_of(text: str) -> dict[str, str]:
@@ -323,44 +349,102 @@ _LOCKED = re.compile(r"clock (?:locked )?(\d{4}) MHz")
 
 
 def _published(line: _Reading) -> Row:
-    dtype, kv_dtype = line.dtype()
-    source, note = line.text("source"), line.text("note")
-    heads = line.text("batch") and line.text("heads") and line.text("seqlen_q", "seqlen_k")
-    why = "" if heads else "batch, heads or length is not stated"
-    window = line.text("window")
-    shape: dict[str, Any] = {} if why else _shape(line) | {"dtype": dtype, "kv_dtype": kv_dtype}
-    if window.isdigit() and int(window):
-        shape["window"] = int(window)
-    elif window not in ("", "0"):
-        why = f"the mask is given as {window!r} only"
-    if not why and line.text("causal") == "":
-        why = "whether the mask is causal is not stated"
-    if "variable length" in note:
-        why = "lengths vary, and only their mean is given"
+    """A row of a table that others wrote: what cannot be read of it becomes its `why`."""
+    own = _Reading(line.fields, line.place)
+    source, note, kernel = line.text("source"), line.text("note"), line.text("kernel")
+    measured = own.number("time_ms")
+    first, *others, why = _asked(own, note)
+    if own.problems and not why:
+        why = own.problems[0].removeprefix(f"{line.place}: ")
     locked = _LOCKED.search(note)
     return Row(
         fields=line.fields,
         machine=machine_of(line.text("gpu")),
-        kernel=line.text("kernel"),
-        direction=line.text("direction") or "fwd",
-        harness=harness_of(source, line.text("kernel")),
-        problem=Problem(**shape) if not why else Problem(),
-        measured_ms=line.number("time_ms"),
+        kernel=shipped_as(source, kernel),
+        direction=line.text("direction").lower() or "fwd",
+        harness=harness_of(source, kernel),
+        problem=Problem() if why else _alternatives(first, tuple(others)),
+        measured_ms=measured,
         locked_hz=float(locked[1]) * 1e6 if locked else None,
         why=why,
     )
 
 
+def _asked(line: _Reading, note: str) -> tuple[Any, ...]:
+    """Fields of the problem, its masks under each tile that may run, and why it is none."""
+    stated = line.text("batch") and line.text("heads") and line.text("seqlen_q")
+    if not stated or not line.text("head_dim"):
+        return {}, {}, "batch, heads, length or head width is not stated"
+    if "variable length" in note:
+        return {}, {}, "lengths vary, and only their mean is given"
+    dtype, kv_dtype = line.dtype()
+    shape = _shape(line) | {"dtype": dtype, "kv_dtype": kv_dtype}
+    window = line.text("window")
+    masked = _noted(line.text("kernel"), note) if window == "sparse" else ({},)
+    if window.isdigit() and int(window):
+        shape["window"] = int(window)
+    elif not masked or window not in ("", "0", "-1", "sparse"):
+        return {}, {}, f"the mask is given as {window!r} only"
+    if line.text("causal") == "" and shape["queries"] > 1:
+        return {}, {}, "whether the mask is causal is not stated"
+    return shape, *masked, ""
+
+
+_NEIGHBORHOOD = re.compile(r"(\d+(?:x\d+)*) w(\d+(?:,\d+)*)(?: s(\d+(?:,\d+)*))?")
+
+
+def _noted(kernel: str, note: str) -> tuple[dict[str, Any], ...]:
+    """The neighbourhood that a note tells, in each box that NATTEN's kernel ships; none if none.
+
+    >>> len(_noted("hopper-fna", "3D 30x48x80 w18,24,24 s16,8,8 (sparse)")), _noted("x", "sparse")
+    (2, ())
+    """
+    from einfall.validate import masks
+
+    found = _NEIGHBORHOOD.search(note)
+    if found is None:
+        return ()
+    window, stride = (part.replace(",", "x") for part in (found[2], found[3] or ""))
+    params = {"shape": found[1], "window": window} | ({"stride": stride} if stride else {})
+    boxes = masks.NATTEN_BOXES.get(kernel.lower(), {}).get(found[1].count("x") + 1, ())
+    return tuple(
+        fields
+        for q, kv in boxes
+        for fields in masks.neighborhood_fields(params, {"q": q, "k": kv}, flattened=False)
+    )
+
+
+def shipped_as(source: str, kernel: str) -> str:
+    """The kernel's name, with the framework's beside it where it ships a build of its own.
+
+    SGLang's `flash_attention` is FlashAttention-3's repository, on Ampere compiled for sm80.
+
+    >>> shipped_as("systems/data sglang/0.5.10", "FlashAttention-2")
+    'FlashAttention-2 (SGLang)'
+    """
+    own = "sglang/" in source and kernel.lower() == "flashattention-2"
+    return f"{kernel} (SGLang)" if own else kernel
+
+
 def harness_of(source: str, kernel: str) -> str:
     """What was timed around the kernel: the framework and version whose operation a table timed.
 
+    cuDNN's benchmark times others' kernels as Python calls them one by one (`pytorch`, `eager`),
+    which the host limits; two runs of it ship whose short backward passes differ up to three times.
     Two versions of one framework that ship different builds of a kernel are two harnesses.
 
     >>> harness_of("ai-dynamo/aiconfigurator 095f58a51 systems/data sglang/0.5.14", "")
     'sglang'
+    >>> harness_of("cudnn-frontend benchmark/bf16_training_artifacts_x.csv", "FlashAttention-2")
+    'eager-1'
     """
-    if kernel.lower().startswith("pytorch"):
-        return "pytorch"
+    own = kernel.lower().startswith("cudnn")
+    caller = "pytorch" if kernel.lower().startswith("pytorch") else "eager"
+    run = re.search(r"cudnn-frontend.*/(bf16_)?training_artifacts", source)
+    if run and not own:
+        return f"{caller}-{1 if run[1] else 2}"
+    if caller == "pytorch":
+        return caller
     found = re.search(r"(sglang|vllm|trtllm)/(\d+)\.(\d+)", source)
     if found is None:
         return "bare"

@@ -2,7 +2,12 @@
 
 import pytest
 
-from einfall.validate.gna import CASES, compare, measured
+from einfall.hw_models import load
+from einfall.sim.gpu.power import Work
+from einfall.sim.gpu.predict import predict
+from einfall.sim.gpu.problem import Problem
+from einfall.sim.gpu.schedule import find
+from einfall.validate.gna import CASES, NEAR, compare, kernel_times, measured
 
 
 def test_every_published_end_to_end_bound_is_reproduced():
@@ -42,3 +47,21 @@ def test_measured_times_are_those_of_the_charts():
     for (case, gpu, pattern), label in charts.items():
         row = next(r for r in measured(case) if (r.gpu, r.pattern) == (gpu, pattern))
         assert row.speedup_kernel == pytest.approx(label, rel=0.04)
+
+
+def test_kernel_times_are_predicted_as_near_as_we_say():
+    times = kernel_times()
+    assert len(times) == 20  # three dense and seven of NATTEN on each of two GPUs
+    assert all(time.measured_ms > 0 and time.record()["explanation"] for time in times)
+    natten = [time for time in times if time.pattern != "dense"]
+    assert max(abs(time.error) for time in natten) < 0.10
+    assert sum(abs(time.error) <= NEAR for time in times) >= 18
+    assert "of 20 kernel times" in compare().text()
+
+
+def test_copies_between_launches_leave_the_clock_of_the_next_higher():
+    gpu = load("b200")
+    launch = Problem(heads=24, kv_heads=24, queries=65536, keys=65536, dtype="fp16")
+    idle = Work({}, 0.0, 0.0, 20e-3)
+    paced = predict(find("cudnn", "fwd", gpu), gpu, launch, between=idle)
+    assert paced.clock_hz > predict(find("cudnn", "fwd", gpu), gpu, launch).clock_hz

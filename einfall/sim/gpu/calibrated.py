@@ -64,7 +64,7 @@ def calibration(kernel: KernelSchedule, machine: str, harness: str = "bare") -> 
 
     First the machine's own, then its siblings', then that of another of its generation; each under
     the harness asked for, then bare, then any. A kernel without one takes that of its `like`,
-    with a cost of masking of its own.
+    with the parameters that its own file states in their place.
 
     >>> from einfall.sim.gpu.schedule import load
     >>> calibration(load("flash2"), "h200").machine
@@ -78,7 +78,8 @@ def calibration(kernel: KernelSchedule, machine: str, harness: str = "bare") -> 
                 return _built(kernel, near, wanted, fits[near, wanted])
     if kernel.like is not None:
         near = calibration(load_kernel(kernel.like), machine, harness)
-        own = {"mask_ops": kernel.parameters.mask_ops}
+        stated = kernel.parameters
+        own = {name: getattr(stated, name) for name in stated.model_fields_set}
         return replace(near, parameters=near.parameters.model_copy(update=own))
     return Calibration(kernel.parameters, machine, harness, "", None)
 

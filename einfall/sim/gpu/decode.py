@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from math import ceil
+from collections.abc import Callable, Mapping
+from math import ceil, log2, sqrt
 
 from einfall.hw_models.gpu import Gpu
 from einfall.sim.gpu import steps
@@ -10,9 +11,13 @@ from einfall.sim.gpu.lowered import Lowered, busy, work
 from einfall.sim.gpu.makespan import Makespan
 from einfall.sim.gpu.memory import Traffic, resident, written_back
 from einfall.sim.gpu.problem import Problem
-from einfall.sim.gpu.schedule import KernelSchedule, Parameters
+from einfall.sim.gpu.schedule import KernelSchedule, Parameters, Tile
 from einfall.sim.gpu.terms import Terms
 from einfall.sim.numeric import Number
+
+LOADED_LATENCY_S = 0.8e-6  # assumption: of HBM under load; 0.29 us on an idle H100
+XQA_LEAST_KEYS = 128  # published: TensorRT-LLM repository, kMinHistoryTokensPerBlock
+XQA_WAVES = 8  # published: TensorRT-LLM repository, kTargetWaveFactor
 
 
 def terms(
@@ -62,7 +67,7 @@ def lower(
         flops=steps.flops_of_step(kernel, tile, problem),
         combines=0 if splits == 1 else splits if kernel.combine == "each" else 1,
         casts=int(problem.kv_dtype == "fp8" and problem.dtype != "fp8"),
-        missed=(1 - _hit(problem, gpu)) * hbm_cycles_per_kib(gpu),
+        missed=(1 - _hit(problem, gpu)) * miss_cycles_per_kib(kernel, gpu, tile, problem),
     )
 
 
@@ -76,7 +81,50 @@ def split(kernel: KernelSchedule, gpu: Gpu, problem: Problem) -> tuple[int, int,
     tiles = ceil(keys / tile.keys)
     if problem.splits is not None:
         return heads, tiles, min(problem.splits, tiles)
+    if kernel.splits in BY_LENGTH:
+        return heads, tiles, min(BY_LENGTH[kernel.splits](kernel, heads, keys, gpu.sms), tiles)
     return heads, tiles, split_count(kernel, heads, tiles, gpu.sms * tile.blocks_per_sm)
+
+
+def splits_by_log(kernel: KernelSchedule, heads: int, keys: Number, sms: int) -> int:
+    """Parts of the keys of a head where they grow with the logarithm of the length.
+
+        ⌈SMs · max(1, log₂(keys / 64)) / heads⌉, at most `max_splits`
+
+    Source: SGLang repository, get_num_kv_splits_triton, for sequences alike.
+
+    >>> kernel = KernelSchedule(kernel="k", title="", does="decode", names=(), max_splits=8)
+    >>> splits_by_log(kernel, heads=256, keys=8192, sms=148)
+    5
+    """
+    wanted = ceil(int(sms * max(1.0, log2(keys / 64))) / heads)
+    return min(kernel.max_splits, wanted)
+
+
+def splits_by_waves(kernel: KernelSchedule, heads: int, keys: Number, sms: int) -> int:
+    """Parts of the keys of a head where they may take several waves.
+
+        n = keys / 128;  min(n, √(8·n)), and no more than make 8 waves of the SMs
+
+    Source: TensorRT-LLM repository, decoderXQAImplCommon.h, computeMultiBlockCount.
+
+    >>> kernel = KernelSchedule(kernel="k", title="", does="decode", names=())
+    >>> splits_by_waves(kernel, heads=8, keys=8192, sms=132)
+    23
+    >>> splits_by_waves(kernel, heads=128, keys=16384, sms=132)
+    8
+    """
+    least = int(keys // XQA_LEAST_KEYS)
+    wanted = max(1, min(least, round(sqrt(8 * least))))
+    waves = heads * wanted / sms
+    return max(1, min(kernel.max_splits, int(wanted / max(1.0, waves / XQA_WAVES))))
+
+
+BY_LENGTH: Mapping[str, Callable[[KernelSchedule, int, Number, int], int]] = {
+    "log": splits_by_log,
+    "waves": splits_by_waves,
+}
+"""Rules that go by the length of the keys, by their name in a schedule."""
 
 
 def split_count(kernel: KernelSchedule, heads: int, tiles: int, places: int) -> int:
@@ -91,7 +139,7 @@ def split_count(kernel: KernelSchedule, heads: int, tiles: int, places: int) -> 
     >>> split_count(kernel, heads=8, tiles=64, places=132)
     16
     """
-    if kernel.splits == "none" or tiles <= 1:
+    if kernel.splits == "none" or tiles < kernel.least_tiles:
         return 1
     most = min(kernel.max_splits, places, tiles)
     if kernel.splits == "fill":
@@ -105,6 +153,19 @@ def split_count(kernel: KernelSchedule, heads: int, tiles: int, places: int) -> 
             filled[n] = waves / ceil(waves)
     best = max(filled.values())
     return next(n for n, efficiency in filled.items() if efficiency >= 0.85 * best)
+
+
+def miss_cycles_per_kib(kernel: KernelSchedule, gpu: Gpu, tile: Tile, problem: Problem) -> float:
+    """Cycles at the highest clock by which HBM delays each KiB of a step.
+
+    Loads far ahead wait for the SM's part of the bandwidth; a kernel that gathers single tokens has
+    only those of one step under way and waits for the latency, once a step.
+    """
+    if not kernel.gathers:
+        return hbm_cycles_per_kib(gpu)
+    width = problem.head_dim + problem.value_dim
+    step_kib = tile.keys * width * problem.kv_element_bytes / 1024
+    return LOADED_LATENCY_S * gpu.clock.boost_hz / step_kib
 
 
 def hbm_cycles_per_kib(gpu: Gpu) -> float:

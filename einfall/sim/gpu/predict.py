@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from einfall.hw_models.gpu import Gpu
 from einfall.sim.gpu import decode, fused, streams
-from einfall.sim.gpu.power import BURST_S, Regime, clock_hz, energy_j
+from einfall.sim.gpu.power import BURST_S, Regime, Work, clock_hz, energy_j
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters
 from einfall.sim.gpu.terms import Terms
@@ -67,6 +67,7 @@ def predict(  # noqa: PLR0913  the three values, and how to read them
     exact: bool = True,
     locked_hz: float | None = None,
     burst_s: float = BURST_S,
+    between: Work | None = None,
 ) -> Prediction:
     """What one launch of a kernel takes on a GPU.
 
@@ -79,6 +80,8 @@ def predict(  # noqa: PLR0913  the three values, and how to read them
         exact: List scheduling block by block, or its closed form.
         locked_hz: A clock that the benchmark locked [Hz], instead of the regime's.
         burst_s: Length of a launch of which the power cap acts by half in a benchmark [s].
+        between: What runs between two launches of the benchmark: the board's power, and with it the
+            clock, is that of both in the mean.
 
     Raises:
         ScheduleError: The kernel cannot take the problem.
@@ -86,14 +89,14 @@ def predict(  # noqa: PLR0913  the three values, and how to read them
     if problem.alternatives:
         ways = (replace(problem, alternatives=()), *problem.alternatives)
         tried = [
-            predict(
-                kernel, gpu, way, regime, fit=fit, exact=exact, locked_hz=locked_hz, burst_s=burst_s
-            )
+            predict(kernel, gpu, way, regime, fit=fit, exact=exact, locked_hz=locked_hz,
+                    burst_s=burst_s, between=between)
             for way in ways
-        ]
+        ]  # fmt: skip
         return min(tried, key=lambda answer: float(answer.latency_s))
     found = terms(kernel, gpu, problem, fit or kernel.parameters, exact=exact)
-    clock = locked_hz or clock_hz(found.work, gpu, regime, burst_s)
+    paced = found.work if between is None else _one_after_other(found.work, between)
+    clock = locked_hz or clock_hz(paced, gpu, regime, burst_s)
     latency = found.work.time_s(clock)
     parts = {
         "compute": found.work.cycles / clock,
@@ -115,3 +118,18 @@ def predict(  # noqa: PLR0913  the three values, and how to read them
         terms_s=parts | dict(found.parts_s),
         busy_cycles=found.busy_cycles,
     )
+
+
+def _one_after_other(launch: Work, between: Work) -> Work:
+    """A launch and what follows it until the next; its time does not go with the launch's clock.
+
+    >>> launch, copy = Work({"hbm": 1.0}, 8.0, 0.0, 0.5), Work({"hbm": 2.0}, 0.0, 3.0, 0.25)
+    >>> both = _one_after_other(launch, copy)
+    >>> both.actions, both.cycles, both.fixed_s
+    ({'hbm': 3.0}, 8.0, 3.75)
+    """
+    actions = dict(launch.actions)
+    for name, number in between.actions.items():
+        actions[name] = actions.get(name, 0.0) + number
+    fixed_s = launch.fixed_s + between.fixed_s + between.memory_s
+    return replace(launch, actions=actions, fixed_s=fixed_s)

@@ -34,7 +34,8 @@ Overlap = Literal["serial", "ping_pong", "intra_warpgroup", "two_tiles"]
 class Tile(Spec):
     """A query tile x key tile and how many blocks an SM holds of it, for a range of head widths.
 
-    It applies up to `head_dim`, where `causal` and `dtype`, if given, are those of the problem.
+    It applies up to `head_dim`, where `causal`, `dtype` and `kv_dtype`, if given, are those of the
+    problem.
     """
 
     head_dim: int = Field(gt=0)
@@ -45,6 +46,7 @@ class Tile(Spec):
     stages: int = Field(2, gt=0)
     causal: bool | None = None
     dtype: str | None = None
+    kv_dtype: str | None = None
     generation: str | None = None
 
     def fits(self, head_dim: int, problem: Problem, generation: str) -> bool:
@@ -53,6 +55,7 @@ class Tile(Spec):
             head_dim <= self.head_dim
             and self.causal in (None, problem.causal)
             and self.dtype in (None, problem.dtype)
+            and self.kv_dtype in (None, problem.kv_dtype)
             and self.generation in (None, generation)
         )
 
@@ -71,7 +74,7 @@ class Parameters(Spec):
     fetch_cycles: Cycles a step waits for each KiB of keys and values: a block has only so many
         loads in flight, which no neighbour on the SM speeds up.
     miss_share: Share of an SM's fair part of HBM's time that a step waits more for keys that are
-        not in L2.
+        not in L2; of a kernel that `gathers`, how many latencies of HBM.
     exposed: Share of the shorter of SM and memory time that the longer does not hide: the first
         loads and the last steps have nothing beside them.
     list_cycles: Cycles a step waits more where its key tile comes from a mask or a list of blocks:
@@ -111,10 +114,13 @@ class KernelSchedule(Spec):
     A `tuned` kernel runs the fastest of the tiles that fit, blocks of an SM by registers and shared
     memory. One that nobody timed names one that it is `like`, whose fit it takes. One that takes
     only head widths that are a `multiple_of` something, or groups of query heads from `least_group`
-    on, or blocks of 64 query rows from `least_blocks_per_sm` on, names the one run `otherwise`.
+    on, or blocks of 64 query rows from `least_blocks_per_sm` on, or keys of some types, names the
+    one run `otherwise`.
     One that `checks_ragged` lengths compares every score where keys or queries fill no whole tiles.
     One that `masks_all` compares in every tile it visits as soon as any of them is masked, and
     takes `mask_ops` for each axis of the neighbourhood and once more.
+    One that `gathers` loads keys token by token of a list, none ahead of the step before.
+    Keys of fewer than `least_tiles` tiles are not split.
     `kv_ops` are FP32 operations on each element of keys and values, where these are not the tensor
     cores' work.
     """
@@ -140,9 +146,10 @@ class KernelSchedule(Spec):
     products: float = Field(2.0, gt=0)
     skips: bool = True
     pack_gqa: bool = False
-    splits: Literal["none", "efficiency", "fill"] = "none"
+    splits: Literal["none", "efficiency", "fill", "log", "waves"] = "none"
     combine: Literal["once", "each"] = "once"
     max_splits: int = Field(128, gt=0)
+    least_tiles: int = Field(2, gt=0)
     launches: float = Field(1.0, ge=0)
     chunk: int = Field(64, gt=0)
     passes: float = Field(1.0, ge=0)
@@ -153,8 +160,10 @@ class KernelSchedule(Spec):
     multiple_of: int = Field(1, gt=0)
     least_group: int = Field(1, gt=0)
     least_blocks_per_sm: float = Field(0.0, ge=0)
+    kv_dtypes: tuple[str, ...] = ()
     checks_ragged: bool = False
     masks_all: bool = False
+    gathers: bool = False
     otherwise: str | None = None
     parameters: Parameters = Parameters()
 
@@ -174,7 +183,8 @@ class KernelSchedule(Spec):
         wide = problem.head_dim % self.multiple_of == 0
         blocks = problem.batch * problem.heads * -(-problem.queries // 64)
         many = bool(blocks >= self.least_blocks_per_sm * gpu.sms)
-        return wide and many and bool(problem.group >= self.least_group)
+        typed = not self.kv_dtypes or problem.kv_dtype in self.kv_dtypes
+        return wide and many and typed and bool(problem.group >= self.least_group)
 
     def tile(self, problem: Problem, generation: str) -> Tile:
         """The tile for a problem.
@@ -255,17 +265,20 @@ def load(name: str) -> KernelSchedule:
 def find(name: str, direction: str, gpu: Gpu, problem: Problem | None = None) -> KernelSchedule:
     """The schedule of a kernel by the name that a timing gives it.
 
-    Of several that bear the name, the first written for the generation and direction; for a head
-    width that it does not take, the one that is run instead.
+    Of several that bear the name and are written for the generation and direction, the first that
+    takes the problem, the longest pattern that fits the name before shorter ones; where none does,
+    the one that is run instead of the last.
 
     Raises:
         ScheduleError: None does, with what is missing.
     """
     key = name.strip().lower()
     bearing = [k for k in map(load, names()) if any(_matches(key, n) for n in k.names)]
-    for kernel in bearing:
-        if direction in kernel.directions and gpu.generation in kernel.generations:
-            return kernel if kernel.takes(problem, gpu) else load(kernel.otherwise or "")
+    bearing.sort(key=lambda k: max(len(n) for n in k.names if _matches(key, n)), reverse=True)
+    able = [k for k in bearing if direction in k.directions and gpu.generation in k.generations]
+    if able:
+        taking = next((kernel for kernel in able if kernel.takes(problem, gpu)), None)
+        return taking or load(able[-1].otherwise or "")
     if not bearing:
         raise ScheduleError(f"wanted a kernel that einfall has a schedule of, found {name!r}")
     known = "; ".join(
