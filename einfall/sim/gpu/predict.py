@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from einfall.hw_models.gpu import Gpu
-from einfall.sim.gpu import decode, fused, streams
+from einfall.sim.gpu import decode, fused, scans, streams
 from einfall.sim.gpu.power import BURST_S, Regime, clock_hz, energy_j
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters
 from einfall.sim.gpu.terms import Terms
 from einfall.sim.numeric import Number, largest
 
-_LOWER: Mapping[str, Callable[..., Terms]] = {
+LOWER: Mapping[str, Callable[..., Terms]] = {
     "fused": fused.terms,
     "decode": decode.terms,
     "unfused": streams.unfused,
     "three_pass": streams.three_pass,
-    "chunked": streams.chunked,
+    "chunked": scans.chunked,
     "stream": streams.stream,
     "matmul": streams.matmul,
     "launch": streams.launch,
@@ -85,7 +85,7 @@ def predict(  # noqa: PLR0913  the three values, and how to read them
             for way in ways
         ]
         return min(tried, key=lambda answer: float(answer.latency_s))
-    found = _LOWER[kernel.does](kernel, gpu, problem, fit or kernel.parameters, exact=exact)
+    found = LOWER[kernel.does](kernel, gpu, problem, fit or kernel.parameters, exact=exact)
     clock = locked_hz or clock_hz(found.work, gpu, regime, burst_s)
     latency = found.work.time_s(clock)
     parts = {

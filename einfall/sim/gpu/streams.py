@@ -1,4 +1,4 @@
-"""Kernels that are no fused attention: streams, matrix products, unfused attention, chunked scans.
+"""Kernels that are no fused attention: streams, matrix products, unfused attention.
 
 Each is a sum of passes over memory and of products; kernels that follow each other do not overlap.
 """
@@ -13,14 +13,10 @@ from einfall.sim.gpu.schedule import KernelSchedule, Parameters
 from einfall.sim.gpu.terms import Terms
 from einfall.sim.numeric import Number, ceil_div, maximum
 
-SCAN_BLOCKS = 4  # assumption: blocks of a scan that an SM holds, by registers of a 64 x 64 state
 L2_COPY_SHARE = 0.6  # measured: H100 SXM, exp of 2 Mi numbers within L2, 3.6 us in replay
 SCORE_OPS = 24.0
 """Instructions that a score takes over three kernels: scale, convert, store; load, convert,
 maximum, subtract, sum, scale, convert, store, some twice; load into operands. By counting."""
-CHUNK_OPS = 4.0
-"""Instructions an element of a chunk's scores, inputs and states: move, decay, convert, store.
-Derived by counting."""
 
 
 def stream(
@@ -135,48 +131,3 @@ def three_pass(
     work = Work(actions, 0.0, 0.0, sum(parts.values(), start=0.0))
     why = f"{float(scores) / 1e6:.0f} M scores of 2 B, {float(blocks):.0f} tiles of them"
     return Terms(work, "hbm", why, parts_s=parts)
-
-
-def chunked(
-    kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters, *, exact: bool = True
-) -> Terms:
-    """A linear attention in chunks: states from chunk to chunk, then outputs within each.
-
-    states  = max(K, V and states / HBM, chunks · step · (1 + chunk/64)/2, one after another)
-    outputs = max((passes - 1/2) of Q, K, V, O and states / HBM, products)
-    time    = max(host, launches · launch + states + outputs)
-    """
-    del exact
-    heads = problem.batch * problem.heads
-    chunk = problem.chunk or kernel.chunk
-    chunks = ceil_div(problem.queries, chunk)
-    E, F = problem.head_dim, problem.value_dim
-    tokens = problem.qo_bytes + problem.kv_bytes
-    states = heads * chunks * E * F * 2 * kernel.state_passes / 2
-    flops = 2.0 * heads * problem.queries * kernel.products * (chunk * (E + F) / 2 + E * F)
-    rate = gpu.tensor_flops_per_clock(problem.dtype) * fit.tensor_share
-    bandwidth = gpu.hbm.achievable_bytes_per_s * fit.memory_share
-    blocks = heads * ceil_div(E, 64) * ceil_div(F, 64)
-    each = fit.step_cycles * (1 + chunk / 64) / 2
-    scan = ceil_div(blocks, gpu.sms * SCAN_BLOCKS) * chunks * each
-    first_s = maximum((tokens / 2 + states) / bandwidth, scan / gpu.clock.boost_hz)
-    second_s = ((kernel.passes - 0.5) * tokens + states) / bandwidth
-    device_s = kernel.launches * fit.launch_s + first_s
-    busy_s = maximum(second_s, flops / rate / gpu.clock.boost_hz)
-    waits = maximum(fit.host_s - device_s - busy_s, 0.0)
-    moved = kernel.passes * tokens + 2 * states
-    handled = heads * (problem.queries * (chunk + 2 * (E + F)) + chunks * E * F)
-    actions = {f"mma.{problem.dtype}": flops, "fma": CHUNK_OPS * handled, "hbm": moved, "l2": moved}
-    why = (
-        f"{float(moved) / 1e6:.0f} MB over {kernel.launches:.0f} kernels,"
-        f" {float(chunks):.0f} chunks of {chunk};"
-        f" the host takes {fit.host_s * 1e6:.0f} us to launch them"
-    )
-    parts = {
-        "launch": kernel.launches * fit.launch_s,
-        "states": first_s,
-        "outputs": busy_s,
-        "host": waits,
-    }
-    work = Work(actions, flops / rate, second_s, device_s + waits)
-    return Terms(work, "tensor", why, parts_s=parts)
