@@ -187,9 +187,9 @@ _STREAMS: Mapping[str, Mapping[str, str]] = {
         "passes": "(passes · 4 B · scores + passes of Q, K, V · their bytes) / HBM rate",
     },
     "three_pass": {
-        "qk": "max(waves of score tiles · cycles of a tile / clock, scores / HBM rate)",
-        "softmax": "2 · 2 B · scores / HBM rate",
-        "pv": "max(FLOP / tensor rate, 2 B · scores / HBM rate)",
+        "qk": f"{_BESIDE}: waves · (held · stores + loads of Q and K + product)",
+        "softmax": f"{_BESIDE}: instructions / FP32 lanes + waves · start of a row",
+        "pv": f"{_BESIDE}: waves · held · turns · (loads + product)",
     },
     "chunked": {
         "states": f"{_BESIDE}: waves · chunks · ((step + fetch · KiB) / (stages - 1) + decay)",
@@ -197,7 +197,7 @@ _STREAMS: Mapping[str, Mapping[str, str]] = {
         "host": "what the host takes longer than the device to launch",
     },
 }
-"""Equations of kernels that follow each other, as `sim.gpu.scans` and `sim.gpu.streams` have them;
+"""Equations of kernels that follow each other, as `sim.gpu.scans` and `sim.gpu.unfused` have them;
 beside each other, two sides take (a^p + b^p)^(1/p) with p = 1/log2(1 + exposed)."""
 
 

@@ -71,7 +71,7 @@ FREE = {
     "unfused": ("tensor_share", "memory_share", "launch_s"),
     "stream": ("memory_share", "softmax_factor", "launch_s"),
     "matmul": ("tensor_share", "fp8_share", "block_cycles", "launch_s"),
-    "three_pass": ("tensor_share", "block_cycles", "memory_share", "launch_s"),
+    "three_pass": ("tensor_share", "load_share", "block_cycles", "exposed", "launch_s"),
     "chunked": ("exposed", "step_cycles", "fetch_cycles", "decay_cycles", "launch_s"),
     "launch": ("launch_s",),
     "decode": ("step_cycles", "block_cycles", "launch_s", "memory_share", "load_share",

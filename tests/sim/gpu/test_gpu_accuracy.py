@@ -114,7 +114,7 @@ def test_every_row_comes_back_and_says_why_not():
             assert (predicted is None) == bool(row["why"]) or row["why"].startswith("no finite")
 
 
-OWN = ["triton_flash", "triton_linear"]
+OWN = ["triton_flash", "triton_linear", "triton_softmax_3pass"]
 
 
 @pytest.mark.parametrize("kernel", [*OWN, "flash2", "cudnn_hopper"])

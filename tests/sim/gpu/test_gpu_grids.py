@@ -12,6 +12,7 @@ from einfall.sim.gpu.grids import beside, resident, waves
 from einfall.sim.gpu.predict import predict
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import load
+from einfall.sim.gpu.unfused import COLUMNS, _seen
 
 H100 = load_machine("h100_sxm")
 TIMES = st.floats(1e-7, 1e-1)
@@ -56,6 +57,13 @@ def test_waves_hold_all_blocks_and_no_wave_is_empty(blocks, held):
     assert rounds * places >= blocks > (rounds - 1) * places
 
 
+@given(st.integers(1, 3000), st.integers(1, 3000))
+def test_scores_that_a_causal_softmax_reads(queries, keys):
+    ends = [max(p + 1 + keys - queries, 0) for p in range(queries)]
+    turns = sum(-(-end // COLUMNS) for end in ends)
+    assert _seen(Problem(queries=queries, keys=keys, causal=True)) == (sum(ends), turns)
+
+
 def test_a_long_scan_of_few_heads_is_as_long_as_its_chunks():
     few = replace(SCAN, heads=2, kv_heads=2, head_dim=64, value_dim=64, queries=32768, keys=32768)
     twice = replace(few, queries=65536, keys=65536)
@@ -73,3 +81,17 @@ def test_a_tuner_takes_the_fastest_tile():
     tiles = ((64, 64, 4, 2), (64, 64, 4, 3), (64, 64, 8, 3), (128, 64, 8, 2))
     given_tile = [latency_s("triton_linear", replace(SCAN, tile=tile)) for tile in tiles]
     assert latency_s("triton_linear", SCAN) == min(given_tile)
+
+
+def test_three_passes_are_the_sum_of_their_pieces():
+    shape = Problem(batch=4, heads=16, kv_heads=16, queries=2048, keys=2048)
+    pieces = [latency_s("triton_softmax_3pass", replace(shape, piece=p, tile=(128, 128, 8, 3)))
+              for p in ("qk", "softmax", "pv")]  # fmt: skip
+    whole = latency_s("triton_softmax_3pass", replace(shape, tile=(128, 128, 8, 3)))
+    assert whole == pytest.approx(sum(pieces), rel=0.01)
+
+
+def test_rows_that_begin_in_no_sector_are_slower():
+    aligned = Problem(batch=2, heads=12, kv_heads=12, queries=1536, keys=1536)
+    ragged = replace(aligned, queries=1500, keys=1500)
+    assert latency_s("triton_softmax_3pass", ragged) > latency_s("triton_softmax_3pass", aligned)
