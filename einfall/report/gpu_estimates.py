@@ -184,7 +184,9 @@ def _block_terms(e: GpuEstimate) -> Iterator[Term]:
 _BESIDE = "SMs beside HBM"
 _STREAMS: Mapping[str, Mapping[str, str]] = {
     "unfused": {
-        "passes": "(passes · 4 B · scores + passes of Q, K, V · their bytes) / HBM rate",
+        "products": "B·H·P·M·(E + F) / (FP32 lanes · tensor_share)",
+        "softmax": "max(instructions / FP32 lanes, 2 · 4 B · scores / HBM rate)",
+        "passes": "((passes - 2) · 4 B · scores + passes of Q, K, V · their bytes) / HBM rate",
     },
     "three_pass": {
         "qk": f"{_BESIDE}: waves · (held · stores + loads of Q and K + product)",

@@ -68,7 +68,7 @@ BOUNDS: Mapping[str, Bound] = {
 FREE = {
     "fused": ("tensor_share", "softmax_factor", "overlap", "step_cycles", "block_cycles",
               "launch_s"),
-    "unfused": ("tensor_share", "memory_share", "launch_s"),
+    "unfused": ("tensor_share", "memory_share", "softmax_factor", "launch_s"),
     "stream": ("memory_share", "softmax_factor", "launch_s"),
     "matmul": ("tensor_share", "fp8_share", "block_cycles", "launch_s"),
     "three_pass": ("tensor_share", "load_share", "block_cycles", "exposed", "launch_s"),
