@@ -181,27 +181,32 @@ def _block_terms(e: GpuEstimate) -> Iterator[Term]:
     )  # fmt: skip
 
 
+_BESIDE = "SMs beside HBM"
 _STREAMS: Mapping[str, Mapping[str, str]] = {
     "unfused": {
-        "passes": "(passes · 4 B · scores + passes of Q, K, V · their bytes) / HBM rate",
+        "products": "B·H·P·M·(E + F) / (FP32 lanes · tensor_share)",
+        "softmax": "max(instructions / FP32 lanes, 2 · 4 B · scores / HBM rate)",
+        "passes": "((passes - 2) · 4 B · scores + passes of Q, K, V · their bytes) / HBM rate",
     },
     "three_pass": {
-        "qk": "max(waves of score tiles · cycles of a tile / clock, scores / HBM rate)",
-        "softmax": "2 · 2 B · scores / HBM rate",
-        "pv": "max(FLOP / tensor rate, 2 B · scores / HBM rate)",
+        "qk": f"{_BESIDE}: waves · (held · stores + loads of Q and K + product)",
+        "softmax": f"{_BESIDE}: instructions / FP32 lanes + waves · start of a row",
+        "pv": f"{_BESIDE}: waves · held · turns · (loads + product)",
     },
     "chunked": {
-        "states": "max((K, V and states) / HBM rate, chunks · cycles of a chunk / clock)",
-        "outputs": "max((passes - 1/2) of Q, K, V, O and states / HBM rate, FLOP / tensor rate)",
+        "states": f"{_BESIDE}: waves · chunks · ((step + fetch · KiB) / (stages - 1) + decay)",
+        "outputs": f"{_BESIDE}: waves · (step · (⌈tiles of E / (stages - 1)⌉ + 1) + fetch · KiB)",
         "host": "what the host takes longer than the device to launch",
     },
 }
-"""Equations of kernels that follow each other, as `sim.gpu.streams` has them."""
+"""Equations of kernels that follow each other, as `sim.gpu.scans` and `sim.gpu.unfused` have them;
+beside each other, two sides take (a^p + b^p)^(1/p) with p = 1/log2(1 + exposed)."""
 
 
 def _part_terms(e: GpuEstimate) -> Iterator[Term]:
     """Kernels that follow each other: each part of the time."""
-    names = ("tensor_share", "memory_share", "block_cycles", "step_cycles")
+    names = ("tensor_share", "load_share", "memory_share", "exposed", "block_cycles", "step_cycles",
+             "fetch_cycles", "decay_cycles")  # fmt: skip
     for name, equation in _STREAMS.get(e.kernel.does, {}).items():
         if name in e.terms.parts_s:
             yield Term("kernels one after another", name, equation, e.burst.why,
@@ -257,9 +262,13 @@ def _power_terms(e: GpuEstimate) -> Iterator[Term]:
 def _whole(e: GpuEstimate) -> Iterator[Term]:
     work, of = e.terms.work, "whole"
     rest = " + exposed · min(cycles / clock, memory)" if work.exposed else ""
-    yield Term(of, "latency", f"fixed + max(cycles / clock, memory){rest}",
-               f"{amount(work.fixed_s, 's')} + max({count(round(float(work.cycles)))} /"
-               f" {amount(e.clock_hz, 'Hz')}, {amount(work.memory_s, 's')})", e.latency_s, "s",
+    whole, between, end = f"fixed + max(cycles / clock, memory){rest}", ", ", ")"
+    if work.exposed == 1:  # kernels in turn: the part of each side is its own
+        whole, between, end = "fixed + cycles / clock + memory", " + ", ""
+    yield Term(of, "latency", whole,
+               f"{amount(work.fixed_s, 's')} + {'max(' if end else ''}"
+               f"{count(round(float(work.cycles)))} / {amount(e.clock_hz, 'Hz')}{between}"
+               f"{amount(work.memory_s, 's')}{end}", e.latency_s, "s",
                _paths(e, "launch_s", "host_s", "combine_s", "exposed"))  # fmt: skip
     sums = " + ".join(amount(j, "J") for j in e.parts_j.values() if j)
     yield Term(of, "energy", "sum of the energies", sums, e.energy_j, "J", ())

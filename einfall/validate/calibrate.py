@@ -57,6 +57,7 @@ BOUNDS: Mapping[str, Bound] = {
     "miss_share": Bound(0.0, 2.0, 0.2, "of an SM's part of HBM's time"),
     "exposed": Bound(0.0, 1.0, 0.2, "of the shorter of SM and memory time"),
     "list_cycles": Bound(0.0, 2000.0, 150.0, "cycles"),
+    "decay_cycles": Bound(0.0, 2000.0, 150.0, "cycles a chunk"),
     "launch_s": Bound(2e-6, 60e-6, 5e-6, "s"),
     "host_s": Bound(0.0, 2e-3, 300e-6, "s"),
     "memory_share": Bound(0.3, 1.1, 0.15, "of the reachable rate"),
@@ -67,11 +68,11 @@ BOUNDS: Mapping[str, Bound] = {
 FREE = {
     "fused": ("tensor_share", "softmax_factor", "overlap", "step_cycles", "block_cycles",
               "launch_s"),
-    "unfused": ("tensor_share", "memory_share", "launch_s"),
+    "unfused": ("tensor_share", "memory_share", "softmax_factor", "launch_s"),
     "stream": ("memory_share", "softmax_factor", "launch_s"),
     "matmul": ("tensor_share", "fp8_share", "block_cycles", "launch_s"),
-    "three_pass": ("tensor_share", "block_cycles", "memory_share", "launch_s"),
-    "chunked": ("memory_share", "step_cycles", "launch_s"),
+    "three_pass": ("tensor_share", "load_share", "block_cycles", "exposed", "launch_s"),
+    "chunked": ("exposed", "step_cycles", "fetch_cycles", "decay_cycles", "launch_s"),
     "launch": ("launch_s",),
     "decode": ("step_cycles", "block_cycles", "launch_s", "memory_share", "load_share",
                "fetch_cycles", "miss_share", "exposed", "softmax_factor", "combine_s"),
@@ -154,6 +155,8 @@ def free_of(sampled: Sample) -> tuple[str, ...]:
     free = list(FREE[sampled.kernel.does])
     if sampled.kernel.does == "chunked" and sampled.kernel.parameters.host_s > 0:
         free[-1] = "host_s"
+    if "decay_cycles" in free and not any(r.problem.decays for r in sampled.rows):
+        free.remove("decay_cycles")
     if sampled.kernel.does == "decode" and len({r.problem.kv_dtype for r in sampled.rows}) > 1:
         free.append("cast_s")
     if sampled.kernel.does == "fused":

@@ -309,6 +309,7 @@ def _tuned(line: _Reading, params: Mapping[str, str]) -> dict[str, Any]:
         found["tile"] = (rows, keys, int(config["warps"]), int(config.get("stages", 2)))
     if "chunk" in params:
         found["chunk"] = int(params["chunk"])
+    found["decays"] = params.get("decay", "none") != "none"
     if "piece" in params:
         found["piece"] = params["piece"]
     splits = params.get("splits") or config.get("splits")

@@ -18,14 +18,14 @@ from einfall.hw_models.gpu import Gpu
 from einfall.hw_models.yaml_door import Source
 from einfall.sim import events
 from einfall.sim.estimate import Line
-from einfall.sim.gpu import decode, fused, streams
+from einfall.sim.gpu import decode, fused
 from einfall.sim.gpu.asked import Asked, ask
 from einfall.sim.gpu.by_einsum import shares_of
 from einfall.sim.gpu.calibrated import TABLE, Calibration
 from einfall.sim.gpu.lowered import Lowered, with_parameters
 from einfall.sim.gpu.lowering import pipeline
 from einfall.sim.gpu.power import Work, core_j
-from einfall.sim.gpu.predict import Prediction, predict
+from einfall.sim.gpu.predict import Prediction, predict, terms
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, load
 from einfall.sim.gpu.terms import Terms
@@ -340,7 +340,7 @@ def estimate(  # noqa: PLR0913  the values of the design, and a switch
         asked,
         burst,
         sustained,
-        _terms(kernel, gpu, problem, fit),
+        terms(kernel, gpu, problem, fit),
         launch,
         float(rough.latency_s),
     )
@@ -348,12 +348,6 @@ def estimate(  # noqa: PLR0913  the values of the design, and a switch
         return found
     steps = pipeline(kernel, gpu, problem, fit, clock_hz=found.clock_hz)
     return replace(found, simulation=events.simulate(steps))
-
-
-def _terms(kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters) -> Terms:
-    """The lowering of what the kernel does: `streams` has a function of that name for the rest."""
-    lower = {"fused": fused.terms, "decode": decode.terms}.get(kernel.does)
-    return (lower or getattr(streams, kernel.does))(kernel, gpu, problem, fit)
 
 
 def _launch(

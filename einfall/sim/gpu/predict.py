@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from einfall.hw_models.gpu import Gpu
-from einfall.sim.gpu import decode, fused, streams
+from einfall.sim.gpu import decode, fused, scans, streams, unfused
 from einfall.sim.gpu.power import BURST_S, Regime, Work, clock_hz, energy_j
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters
@@ -16,9 +16,9 @@ from einfall.sim.numeric import Number, largest
 _LOWER: Mapping[str, Callable[..., Terms]] = {
     "fused": fused.terms,
     "decode": decode.terms,
-    "unfused": streams.unfused,
-    "three_pass": streams.three_pass,
-    "chunked": streams.chunked,
+    "unfused": unfused.unfused,
+    "three_pass": unfused.three_pass,
+    "chunked": scans.chunked,
     "stream": streams.stream,
     "matmul": streams.matmul,
     "launch": streams.launch,

@@ -22,7 +22,8 @@ class Problem:
     tile: The tile (rows, keys, warps, stages) that a tuner chose; `splits` into how many parts it
         cut the keys.
     cold: Nothing is found in L2: the benchmark rotates buffers or flushes.
-    chunk: That of a linear attention; `piece` names one kernel of several.
+    chunk: That of a linear attention, which `decays` where it forgets at a rate of each head.
+    piece: One kernel of several.
     size: The count that a stream or matrix product has.
     alternatives: The same problem as other tiles would cut it, of which a tuner takes the fastest.
     """
@@ -47,6 +48,7 @@ class Problem:
     splits: int | None = None
     size: Number = 0
     chunk: int | None = None
+    decays: bool = False
     piece: str = ""
     cold: bool = False
     alternatives: tuple[Problem, ...] = ()

@@ -79,6 +79,7 @@ class Parameters(Spec):
         loads and the last steps have nothing beside them.
     list_cycles: Cycles a step waits more where its key tile comes from a mask or a list of blocks:
         the look-up, and the prefetch that it holds up.
+    decay_cycles: Cycles a chunk of a scan waits for 64 keys of width 64 that their decay scales.
     launch_s: From launch to the first instruction, and from the last to the end [s].
     host_s: What one launch takes on the host, where it is the host that limits [s].
     memory_share: Share of the reachable HBM rate.
@@ -100,6 +101,7 @@ class Parameters(Spec):
     miss_share: float = Field(0.0, ge=0)
     exposed: float = Field(0.0, ge=0, le=1)
     list_cycles: float = Field(0.0, ge=0)
+    decay_cycles: float = Field(0.0, ge=0)
     launch_s: Seconds = Field(5e-6, alias="launch")
     host_s: Seconds = Field(0.0, alias="host")
     memory_share: float = Field(1.0, gt=0, le=1.5)

@@ -1,7 +1,4 @@
-"""Kernels that are no fused attention: streams, matrix products, unfused attention, chunked scans.
-
-Each is a sum of passes over memory and of products; kernels that follow each other do not overlap.
-"""
+"""Kernels that are no attention: streams over memory, matrix products, a launch of nothing."""
 
 from __future__ import annotations
 
@@ -11,16 +8,9 @@ from einfall.sim.gpu.power import Work
 from einfall.sim.gpu.problem import ELEMENT_BYTES, Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters
 from einfall.sim.gpu.terms import Terms
-from einfall.sim.numeric import Number, ceil_div, maximum
+from einfall.sim.numeric import Number, ceil_div
 
-SCAN_BLOCKS = 4  # assumption: blocks of a scan that an SM holds, by registers of a 64 x 64 state
 L2_COPY_SHARE = 0.6  # measured: H100 SXM, exp of 2 Mi numbers within L2, 3.6 us in replay
-SCORE_OPS = 24.0
-"""Instructions that a score takes over three kernels: scale, convert, store; load, convert,
-maximum, subtract, sum, scale, convert, store, some twice; load into operands. By counting."""
-CHUNK_OPS = 4.0
-"""Instructions an element of a chunk's scores, inputs and states: move, decay, convert, store.
-Derived by counting."""
 
 
 def stream(
@@ -80,103 +70,3 @@ def matmul(
     work = Work(actions, cycles, memory_s, fit.launch_s)
     why = f"{blocks} tiles of {rows}x{columns} in {ceil_div(blocks, gpu.sms)} waves"
     return Terms(work, "fma" if on_lanes else "tensor", why, parts_s={"launch": fit.launch_s})
-
-
-def unfused(
-    kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters, *, exact: bool = True
-) -> Terms:
-    """Attention by whole products and passes over the scores in fp32, one kernel after another.
-
-    PyTorch's `math` attention computes 16-bit inputs in fp32: the products run on the FP32 lanes,
-    each of `passes` kernels reads or writes every score once.
-    """
-    del exact
-    scores = problem.batch * problem.heads * problem.queries * problem.keys
-    flops = 2.0 * scores * (problem.head_dim + problem.value_dim)
-    cycles = flops / (2 * gpu.fmas_per_clock * fit.tensor_share)
-    inputs = problem.qo_bytes + problem.kv_bytes * problem.group
-    moved = kernel.passes * 4 * scores + kernel.state_passes * inputs
-    memory_s = moved / (gpu.hbm.achievable_bytes_per_s * fit.memory_share)
-    fixed = kernel.launches * fit.launch_s + memory_s
-    actions = {"fma": flops / 2, "exp": scores, "hbm": moved, "l2": moved}
-    why = f"{moved / 1e9:.2f} GB in {kernel.launches:.0f} kernels, {flops / 1e9:.1f} GFLOP in fp32"
-    parts = {"launch": kernel.launches * fit.launch_s, "passes": memory_s}
-    return Terms(Work(actions, cycles, 0.0, fixed), "fma", why, parts_s=parts)
-
-
-def three_pass(
-    kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters, *, exact: bool = True
-) -> Terms:
-    """Attention in three kernels with 16-bit scores in memory: q·kᵀ, softmax, p·v.
-
-    The first is one tile of scores a block and waits for its operands and for the scores to leave
-    (`block_cycles` for 128 x 128 of head width 128, as the bytes for others); the second passes
-    over the scores once in and once out of HBM; the third reads them once under its products.
-    """
-    del exact
-    tile = kernel.tile(problem, gpu.generation)
-    heads = problem.batch * problem.heads
-    scores = heads * problem.queries * problem.keys
-    blocks = heads * ceil_div(problem.queries, tile.rows) * ceil_div(problem.keys, tile.keys)
-    rate = gpu.tensor_flops_per_clock(problem.dtype) * fit.tensor_share
-    bandwidth = gpu.hbm.achievable_bytes_per_s * fit.memory_share
-    one_pass = 2 * scores / bandwidth
-    passing = (tile.rows + tile.keys) * problem.head_dim + tile.rows * tile.keys
-    each = fit.block_cycles * passing / (3 * 128**2)
-    qk = ceil_div(blocks, gpu.sms * tile.blocks_per_sm) * each / gpu.clock.boost_hz
-    pv = 2.0 * scores * problem.value_dim / rate / gpu.clock.boost_hz
-    parts = {"qk": maximum(qk, one_pass), "softmax": 2 * one_pass, "pv": maximum(pv, one_pass)}
-    chosen = {n: t for n, t in parts.items() if problem.piece in ("", n)}
-    parts = {"launch": len(chosen) * fit.launch_s} | chosen
-    moved = 8.0 * scores
-    flops = 2.0 * scores * (problem.head_dim + problem.value_dim)
-    actions = {f"mma.{problem.dtype}": flops, "exp": 2 * scores, "fma": SCORE_OPS * scores,
-               "hbm": moved, "l2": 2 * moved}  # fmt: skip
-    work = Work(actions, 0.0, 0.0, sum(parts.values(), start=0.0))
-    why = f"{float(scores) / 1e6:.0f} M scores of 2 B, {float(blocks):.0f} tiles of them"
-    return Terms(work, "hbm", why, parts_s=parts)
-
-
-def chunked(
-    kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters, *, exact: bool = True
-) -> Terms:
-    """A linear attention in chunks: states from chunk to chunk, then outputs within each.
-
-    states  = max(K, V and states / HBM, chunks · step · (1 + chunk/64)/2, one after another)
-    outputs = max((passes - 1/2) of Q, K, V, O and states / HBM, products)
-    time    = max(host, launches · launch + states + outputs)
-    """
-    del exact
-    heads = problem.batch * problem.heads
-    chunk = problem.chunk or kernel.chunk
-    chunks = ceil_div(problem.queries, chunk)
-    E, F = problem.head_dim, problem.value_dim
-    tokens = problem.qo_bytes + problem.kv_bytes
-    states = heads * chunks * E * F * 2 * kernel.state_passes / 2
-    flops = 2.0 * heads * problem.queries * kernel.products * (chunk * (E + F) / 2 + E * F)
-    rate = gpu.tensor_flops_per_clock(problem.dtype) * fit.tensor_share
-    bandwidth = gpu.hbm.achievable_bytes_per_s * fit.memory_share
-    blocks = heads * ceil_div(E, 64) * ceil_div(F, 64)
-    each = fit.step_cycles * (1 + chunk / 64) / 2
-    scan = ceil_div(blocks, gpu.sms * SCAN_BLOCKS) * chunks * each
-    first_s = maximum((tokens / 2 + states) / bandwidth, scan / gpu.clock.boost_hz)
-    second_s = ((kernel.passes - 0.5) * tokens + states) / bandwidth
-    device_s = kernel.launches * fit.launch_s + first_s
-    busy_s = maximum(second_s, flops / rate / gpu.clock.boost_hz)
-    waits = maximum(fit.host_s - device_s - busy_s, 0.0)
-    moved = kernel.passes * tokens + 2 * states
-    handled = heads * (problem.queries * (chunk + 2 * (E + F)) + chunks * E * F)
-    actions = {f"mma.{problem.dtype}": flops, "fma": CHUNK_OPS * handled, "hbm": moved, "l2": moved}
-    why = (
-        f"{float(moved) / 1e6:.0f} MB over {kernel.launches:.0f} kernels,"
-        f" {float(chunks):.0f} chunks of {chunk};"
-        f" the host takes {fit.host_s * 1e6:.0f} us to launch them"
-    )
-    parts = {
-        "launch": kernel.launches * fit.launch_s,
-        "states": first_s,
-        "outputs": busy_s,
-        "host": waits,
-    }
-    work = Work(actions, flops / rate, second_s, device_s + waits)
-    return Terms(work, "tensor", why, parts_s=parts)

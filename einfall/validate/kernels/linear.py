@@ -114,6 +114,38 @@ def states_for(q, chunk: int):
     return q.new_empty(batch * heads, triton.cdiv(seq, chunk), width, width)
 
 
+def scan(states, k, v, *, tile: Tile, chunk: int, log2_decay=None) -> None:
+    """Write the state before each chunk to `states`; the arguments are those of `linear`."""
+    width = k.shape[3]
+    tiles = width // min(tile.q, width), width // min(tile.k, width)
+    decay = k if log2_decay is None else log2_decay
+    state_kernel[(*tiles, k.shape[0] * k.shape[1])](
+        *(k, v, states, decay, *_counts(k, chunk), *_sides(k, tile, chunk, log2_decay)),
+        **tile.launch,
+    )
+
+
+def outputs(out, q, k, v, states, *, tile: Tile, chunk: int, log2_decay=None) -> None:
+    """Write O from the states before each chunk; the arguments are those of `linear`."""
+    width = q.shape[3]
+    chunks = triton.cdiv(q.shape[2], chunk)
+    decay = q if log2_decay is None else log2_decay
+    output_kernel[(width // min(tile.k, width), chunks, q.shape[0] * q.shape[1])](
+        *(q, k, v, states, decay, out, width**-0.5, *_counts(q, chunk)),
+        *_sides(q, tile, chunk, log2_decay),
+        **tile.launch,
+    )
+
+
+def _counts(q, chunk: int) -> tuple[int, int, int]:
+    return q.shape[1], q.shape[2], triton.cdiv(q.shape[2], chunk)
+
+
+def _sides(q, tile: Tile, chunk: int, log2_decay) -> tuple[int, int, int, int, bool]:
+    width = q.shape[3]
+    return width, min(tile.q, width), min(tile.k, width), chunk, log2_decay is not None
+
+
 def linear(out, q, k, v, states, *, tile: Tile, chunk: int, log2_decay=None) -> None:
     """Write chunked linear attention to `out`.
 
@@ -127,14 +159,6 @@ def linear(out, q, k, v, states, *, tile: Tile, chunk: int, log2_decay=None) -> 
         chunk: Tokens in a chunk [rows].
         log2_decay: log2 λ of each head, float32 [H]; None means no decay.
     """
-    batch, heads, seq, width = q.shape
-    chunks = triton.cdiv(seq, chunk)
-    tile_e, tile_f = min(tile.q, width), min(tile.k, width)
-    sides = (width, tile_e, tile_f, chunk, log2_decay is not None)
-    decay = q if log2_decay is None else log2_decay
-    state_kernel[(width // tile_e, width // tile_f, batch * heads)](
-        *(k, v, states, decay, heads, seq, chunks, *sides), **tile.launch
-    )
-    output_kernel[(width // tile_f, chunks, batch * heads)](
-        *(q, k, v, states, decay, out, width**-0.5, heads, seq, chunks, *sides), **tile.launch
-    )
+    options = {"tile": tile, "chunk": chunk, "log2_decay": log2_decay}
+    scan(states, k, v, **options)
+    outputs(out, q, k, v, states, **options)

@@ -31,7 +31,7 @@ PATTERNS = {
     "decay": r"none|per_head",
     "chunk": r"64|128",
     "splits": r"[1-9]\d*",
-    "piece": r"qk|softmax|pv",
+    "piece": r"qk|softmax|pv|states|outputs",
     "MiB": r"[1-9]\d*",
     "n": r"[1-9]\d*(Mi)?",
     "decode": "",
@@ -74,7 +74,7 @@ KERNELS = {
     "triton_na2d": Kernel(("shape", "window"), ("stride",), OUR_WIDTHS, (0,), axes=2),
     "triton_na3d": Kernel(("shape", "window"), ("stride",), OUR_WIDTHS, (0,), axes=3),
     "triton_block_sparse": Kernel(("density", "block"), ("seed",), OUR_WIDTHS, (0,)),
-    "triton_linear": Kernel(("decay",), ("chunk",), (*OUR_WIDTHS, 256), (1,)),
+    "triton_linear": Kernel(("decay",), ("chunk", "piece"), (*OUR_WIDTHS, 256), (1,)),
     "triton_decode": Kernel(("splits",), (), OUR_WIDTHS, (0,)),
     "triton_softmax_3pass": Kernel((), ("piece",), OUR_WIDTHS),
     "sdpa_flash": Kernel((), ("decode",)),
@@ -268,16 +268,23 @@ RULES = {
         "causal=1 where there is a window",
     ),
     "triton_linear": (
-        lambda case: case.heads == case.kv_heads and case.seq_q == case.seq_k,
-        "kv_heads as heads and seq_k as seq_q",
+        lambda case: (
+            case.heads == case.kv_heads
+            and case.seq_q == case.seq_k
+            and case.options.get("piece") in (None, "states", "outputs")
+        ),
+        "kv_heads as heads, seq_k as seq_q, and of pieces states or outputs",
     ),
     "triton_decode": (
         lambda case: case.seq_q == 1 and case.heads // case.kv_heads <= 16,
         "seq_q=1 and at most 16 query heads a key/value head",
     ),
     "triton_softmax_3pass": (
-        lambda case: not case.causal or case.seq_q <= case.seq_k,
-        "seq_q at most seq_k with causal=1",
+        lambda case: (
+            (not case.causal or case.seq_q <= case.seq_k)
+            and case.options.get("piece") in (None, "qk", "softmax", "pv")
+        ),
+        "seq_q at most seq_k with causal=1, and of pieces qk, softmax or pv",
     ),
     **{
         name: (

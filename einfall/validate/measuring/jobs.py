@@ -168,21 +168,27 @@ def log2_decays(heads: int) -> list[float]:
 def _linear(case: Case) -> list[Variant]:
     import torch  # ty: ignore[import-not-found]  an extra, `gpu`
 
-    from einfall.validate.kernels.linear import linear, states_for
+    from einfall.validate.kernels import linear
 
-    chunk = int(case.options.get("chunk", "64"))
+    chunk, piece = int(case.options.get("chunk", "64")), case.options.get("piece")
 
     def prepare(t: Tensors) -> dict[str, Any]:
         decay = None
         if case.options["decay"] == "per_head":
             decay = torch.tensor(log2_decays(case.heads), dtype=torch.float32, device=t["q"].device)
-        return _with_out(t, states=states_for(t["q"], chunk), decay=decay)
+        states = linear.states_for(t["q"], chunk)
+        return _with_out(t, states=states.normal_() if piece == "outputs" else states, decay=decay)
 
     def variant(tile: configs.Tile) -> Variant:
         def launch(t: dict[str, Any]) -> None:
-            linear(*_qkv(t), t["states"], tile=tile, chunk=chunk, log2_decay=t["decay"])
+            options = {"tile": tile, "chunk": chunk, "log2_decay": t["decay"]}
+            if piece == "states":
+                linear.scan(t["states"], t["k"], t["v"], **options)
+            else:
+                run = linear.outputs if piece else linear.linear
+                run(*_qkv(t), t["states"], **options)
 
-        return Variant(str(tile), prepare, launch, _out)
+        return Variant(str(tile), prepare, launch, None if piece else _out)
 
     return [variant(tile) for tile in configs.LINEAR]
 

@@ -114,7 +114,10 @@ def test_every_row_comes_back_and_says_why_not():
             assert (predicted is None) == bool(row["why"]) or row["why"].startswith("no finite")
 
 
-@pytest.mark.parametrize("kernel", ["triton_flash", "flash2", "cudnn_hopper"])
+OWN = ["triton_flash", "triton_linear", "triton_softmax_3pass"]
+
+
+@pytest.mark.parametrize("kernel", [*OWN, "flash2", "cudnn_hopper"])
 def test_shapes_left_out_of_a_fit_are_within_a_few_percent(kernel):
     with TABLE.open(encoding="utf-8") as file:
         lines = [
