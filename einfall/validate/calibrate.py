@@ -322,8 +322,8 @@ def calibrate(
 
 
 DATA = Path(__file__).parent / "data"
-OURS = ("h100_sxm_torch_2026.csv", "h100_recording.csv")
-OTHERS = ("h200_recording.csv",)
+OURS = ("h100_sxm_torch_2026.csv", "h100_recording.csv", "h100_scans.csv")
+OTHERS = ("h200_recording.csv", "h200_scans.csv")
 PUBLISHED = "published_timings.csv"
 SOURCES = (OURS, OTHERS, (PUBLISHED,))
 
