@@ -162,7 +162,9 @@ def errors(rows: Sequence[Observed], factors: Mapping[str, float]) -> tuple[Any,
         chosen = [rows[i] for i in which]
         work = _stacked(chosen, factors.get("switching", 1.0))
         clock: Any = sustained_hz(work, gpu)
-        off[0, which] = np.log(energy_j(work, gpu, clock) / [row.energy_j for row in chosen])
+        off[0, which] = np.log(
+            energy_j(work, gpu, clock) / np.array([row.energy_j for row in chosen])
+        )
         off[1, which] = np.log(clock / [row.clock_hz for row in chosen])
     return off[0], off[1]
 

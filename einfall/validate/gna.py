@@ -331,9 +331,11 @@ class Comparison:
     def _kernels(self) -> str:
         head = ["case", "GPU", "pattern", "stride", "measured ms", "predicted", "error", "clock"]
         cells = [
-            [t.case, t.gpu, t.pattern, t.stride]
-            + [f"{t.measured_ms:.4g}", f"{t.predicted_ms:.4g}", f"{100 * t.error:+.1f} %"]
-            + [f"{float(t.predicted.clock_hz) / 1e6:.0f} MHz"]
+            [
+                *(t.case, t.gpu, t.pattern, t.stride),
+                *(f"{t.measured_ms:.4g}", f"{t.predicted_ms:.4g}", f"{100 * t.error:+.1f} %"),
+                f"{float(t.predicted.clock_hz) / 1e6:.0f} MHz",
+            ]
             for t in self.kernels
         ]
         near = sum(abs(t.error) <= NEAR for t in self.kernels)

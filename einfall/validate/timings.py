@@ -379,7 +379,7 @@ def _asked(line: _Reading, note: str) -> tuple[Any, ...]:
     if "variable length" in note:
         return {}, {}, "lengths vary, and only their mean is given"
     dtype, kv_dtype = line.dtype()
-    shape = _shape(line) | {"dtype": dtype, "kv_dtype": kv_dtype}
+    shape: dict[str, Any] = _shape(line) | {"dtype": dtype, "kv_dtype": kv_dtype}
     window = line.text("window")
     masked = _noted(line.text("kernel"), note) if window == "sparse" else ({},)
     if window.isdigit() and int(window):

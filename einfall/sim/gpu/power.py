@@ -181,7 +181,7 @@ def _balanced_hz(gpu: Gpu, core_j: Number, rest_j: Number, slowing: Number) -> N
         volts = base + rise
         drawn = core_j * volts
         each = drawn * volts + rest_j
-        steepness = maximum(abs(each + 2 * drawn * rise), _TINY)
+        steepness = maximum(np.abs(each + 2 * drawn * rise), _TINY)
         before, clock = clock, minimum(clock - (clock * each - wanted) / steepness, boost)
         if np.max(np.abs(clock - before)) <= _EXACT * abs(boost - knee):
             break
