@@ -274,9 +274,7 @@ def find(name: str, direction: str, gpu: Gpu, problem: Problem | None = None) ->
     Raises:
         ScheduleError: None does, with what is missing.
     """
-    key = name.strip().lower()
-    bearing = [k for k in map(load, names()) if any(_matches(key, n) for n in k.names)]
-    bearing.sort(key=lambda k: max(len(n) for n in k.names if _matches(key, n)), reverse=True)
+    bearing = _bearing(name.strip().lower())
     able = [k for k in bearing if direction in k.directions and gpu.generation in k.generations]
     if able:
         taking = next((kernel for kernel in able if kernel.takes(problem, gpu)), None)
@@ -287,6 +285,17 @@ def find(name: str, direction: str, gpu: Gpu, problem: Problem | None = None) ->
         f"{k.kernel}: {'/'.join(k.directions)} on {'/'.join(k.generations)}" for k in bearing
     )
     raise ScheduleError(f"wanted a schedule for {direction} on {gpu.generation}, found {known}")
+
+
+@cache
+def _bearing(key: str) -> tuple[KernelSchedule, ...]:
+    """The kernels that bear a name, those first of which the longest pattern fits."""
+    fitting = {
+        kernel.kernel: max((len(n) for n in kernel.names if _matches(key, n)), default=0)
+        for kernel in map(load, names())
+    }
+    bearing = [name for name, length in fitting.items() if length]
+    return tuple(load(name) for name in sorted(bearing, key=lambda name: -fitting[name]))
 
 
 def _matches(key: str, pattern: str) -> bool:

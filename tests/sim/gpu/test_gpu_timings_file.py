@@ -2,6 +2,9 @@
 
 import pytest
 
+from einfall.hw_models import load as load_machine
+from einfall.sim.gpu.problem import Problem
+from einfall.sim.gpu.schedule import find
 from einfall.validate.compared import compare, summarised
 from einfall.validate.timings import TimingsError, harness_of, machine_of, read
 
@@ -97,3 +100,41 @@ def test_names():
 def test_summary_by_hand():
     rows = [{"kernel": "k", "error": e} for e in (0.1, -0.2, 0.3, None)]
     assert summarised(rows)["k"] == pytest.approx({"n": 3, "mape": 0.2, "p90": 0.3, "worst": 0.3})
+
+
+LENIENT = (
+    "gpu,kernel,dtype,batch,heads,kv_heads,seqlen_q,seqlen_k,head_dim,causal,window,time_ms,note"
+)
+
+
+FNA = 'B200,blackwell-fna,fp16,1,24,24,115200,115200,128,False,sparse,42.2,"3D 30x48x80 w18,24,24"'
+
+
+def test_a_table_of_others_is_read_line_by_line(tmp_path):
+    lines = [
+        "NVIDIA H100-SXM5-80GB,FA3,bfloat16,2,16,16,8192,8192,128,yes,-1,1.9,",
+        "b200_sxm,FlashAttention-4 (CuTe-DSL),float16,2,16,16,8192,8192,128,no,,2.5,",
+        "H100,FlashAttention-3,int3,2,16,16,8192,8192,128,True,0,1.9,",
+        "H100,FlashAttention-3,bf16,2,16,16,8192,8192,128,True,0,OOM,",
+        FNA,
+    ]
+    rows = compare(written(tmp_path, LENIENT, *lines)).rows
+    assert [row["machine"] for row in rows[:2]] == ["h100_sxm", "b200"]
+    assert all(row["predicted_ms"] for row in (rows[0], rows[1], rows[4]))
+    assert "wanted one of fp32" in rows[2]["why"]
+    assert "found 'OOM'" in rows[3]["why"]
+
+
+@pytest.mark.parametrize(
+    ("machine", "kv_dtype", "group", "kernel"),
+    [
+        ("h100_sxm", "fp8", 4, "trtllm_8bit_decode"),
+        ("h100_sxm", "bf16", 4, "trtllm_decode"),
+        ("h100_sxm", "fp8", 1, "trtllm_mmha"),
+        ("a100_sxm", "fp8", 4, "trtllm_decode"),
+        ("b200", "fp8", 4, "trtllm_gen_decode"),
+    ],
+)
+def test_one_name_runs_the_kernel_that_takes_the_cache(machine, kv_dtype, group, kernel):
+    problem = Problem(heads=8 * group, kv_heads=8, keys=4096, kv_dtype=kv_dtype)
+    assert find("TRT-LLM FMHA", "decode", load_machine(machine), problem).kernel == kernel
