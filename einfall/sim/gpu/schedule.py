@@ -34,7 +34,7 @@ Overlap = Literal["serial", "ping_pong", "intra_warpgroup", "two_tiles"]
 class Tile(Spec):
     """A query tile x key tile and how many blocks an SM holds of it, for a range of head widths.
 
-    It applies up to `head_dim`, where `causal` and `dtype`, if given, are those of the problem.
+    It applies up to `head_dim` where `causal` and `dtype`, if given, are those of the problem.
     """
 
     head_dim: int = Field(gt=0)
@@ -190,12 +190,13 @@ class KernelSchedule(Spec):
         Raises:
             ScheduleError: The kernel has none for it.
         """
-        wanted = self.width(max(problem.head_dim, problem.value_dim))
+        asked = max(problem.head_dim, problem.value_dim)
+        wanted = self.width(asked)
         if problem.tile is not None:
             rows, keys, warps, stages = problem.tile
             given = Tile(head_dim=wanted, rows=rows, keys=keys, warps=warps, stages=stages)
             return (_resident(given, wanted),)
-        fitting = [tile for tile in self.tiles if tile.fits(wanted, problem, generation)]
+        fitting = [tile for tile in self.tiles if tile.fits(asked, problem, generation)]
         if fitting:
             narrowest = [t for t in fitting if t.head_dim == fitting[0].head_dim]
             return tuple(_resident(t, wanted) for t in narrowest) if self.tuned else (fitting[0],)
