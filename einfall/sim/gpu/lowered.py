@@ -76,6 +76,7 @@ def with_parameters(launch: Lowered, fit: Parameters) -> Step:
         mask=step.mask * fit.mask_ops,
         wait=fit.step_cycles + waits,
         load=step.load / fit.load_share,
+        serving=step.serving,
     )
 
 

@@ -115,6 +115,8 @@ class KernelSchedule(Spec):
     One that `checks_ragged` lengths compares every score where keys or queries fill no whole tiles.
     One that `masks_all` compares in every tile it visits as soon as any of them is masked, and
     takes `mask_ops` for each axis of the neighbourhood and once more.
+    `serving` is the share of the time for operands from shared memory that its products do not hide
+    on machines that have a newer path for these.
     `kv_ops` are FP32 operations on each element of keys and values, where these are not the tensor
     cores' work.
     """
@@ -137,6 +139,7 @@ class KernelSchedule(Spec):
     exp_emulated: float = Field(0.0, ge=0, le=1)
     emulation_ops: float = Field(8.0, ge=0)
     rescaled: float = Field(1.0, ge=0, le=1)
+    serving: float = Field(0.0, ge=0, le=1)
     products: float = Field(2.0, gt=0)
     skips: bool = True
     pack_gqa: bool = False

@@ -6,9 +6,10 @@
     mufu     M·N·(1 - emulated) / exponentials a clock
     fma      (M·N·(ops + emulated·ops of emulation) + rescaled·M·F) / FP32 lanes
 
-The matrix side is the longest of tensor, shared and load, the softmax side mufu + fma: one warp
-does them after each other, and the issue slots of an SM are shared. Of the two sides the shorter is
-hidden behind the longer as far as the kernel overlaps them:
+The matrix side is the longest of tensor, shared and load, and what a kernel is `serving` of shared
+on top of its products; the softmax side is mufu + fma: one warp does them after each other, and the
+issue slots of an SM are shared. Of the two sides the shorter is hidden behind the longer as far as
+the kernel overlaps them:
 
     step = c·(max + (1 - overlap)·min) + waits        for c blocks on the SM
 
@@ -33,7 +34,10 @@ L2_TO_SM_BYTES = 64.0  # datasheet: NVIDIA A100 white paper, 64 B a clock and SM
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Cycles of one step of one block on each pipe, and of the masking where it masks."""
+    """Cycles of one step of one block on each pipe, and of the masking where it masks.
+
+    `serving` are those of the shared memory that come on top of the products.
+    """
 
     tensor: Number
     shared: Number
@@ -42,11 +46,12 @@ class Step:
     mask: Number
     wait: Number
     load: Number = 0.0
+    serving: Number = 0.0
 
     @property
     def matrix(self) -> Number:
         """The matrix side: operands stream from shared memory while the tensor cores work."""
-        return maximum(self.tensor, self.shared, self.load)
+        return maximum(self.tensor, self.shared, self.load) + self.serving
 
     @property
     def softmax(self) -> Number:
@@ -85,12 +90,12 @@ def step(kernel: KernelSchedule, tile: Tile, problem: Problem, gpu: Gpu) -> Step
     ragged = (problem.queries % M + problem.keys % N) > 0
     ops += int(kernel.checks_ragged) * ragged * RAGGED_OPS * M * N
     ops += kernel.rescaled * M * F + each * N * (E + F)
+    element_bytes = min(problem.element_bytes, problem.kv_element_bytes)
+    shared = shared_bytes(kernel, tile, E, F, element_bytes) / gpu.sm.shared_bytes_per_clock
     return Step(
         tensor=flops / tensor_flops(gpu, problem.dtype, kernel.path),
-        shared=shared_bytes(
-            kernel, tile, E, F, min(problem.element_bytes, problem.kv_element_bytes)
-        )
-        / gpu.sm.shared_bytes_per_clock,
+        shared=shared,
+        serving=kernel.serving * shared if gpu.generation in MMA_SYNC_SHARE else 0.0,
         mufu=M * N * (1 - kernel.exp_emulated) / gpu.sm.mufu_per_clock,
         fma=ops / gpu.sm.fma_lanes,
         mask=M * N * (1 + problem.axes if kernel.masks_all else 1) / gpu.sm.fma_lanes,
@@ -121,9 +126,9 @@ def tensor_flops(gpu: Gpu, dtype: str, path: str) -> float:
 def shared_bytes(kernel: KernelSchedule, tile: Tile, E: int, F: int, element_bytes: float) -> float:
     """Bytes that the matrix unit reads from shared memory in a step.
 
-    mma_sync: each warp reads all of K and V into its registers. wgmma: each group of 64 rows reads
-    K and V, and Q is read once; P stays in registers. tcgen05: Q (up to 128 rows), K and V tiles
-    of 128 are read for each product, P lies in tensor memory.
+    mma_sync: each warp reads all of K and V into its registers, and its rows of Q anew. wgmma: each
+    group of 64 rows reads K and V, and Q is read once; P stays in registers. tcgen05: Q (up to 128
+    rows), K and V tiles of 128 are read for each product, P lies in tensor memory.
 
     Source: flash-attention repository, hopper/tile_size.h (operands in registers or not); the
     FlashAttention-4 paper for tcgen05.
@@ -134,7 +139,7 @@ def shared_bytes(kernel: KernelSchedule, tile: Tile, E: int, F: int, element_byt
     """
     M, N = tile.rows, tile.keys
     if kernel.path == "mma_sync":
-        return tile.warps * N * (E + F) * element_bytes
+        return (tile.warps * N * (E + F) + M * E) * element_bytes
     if kernel.path == "wgmma":
         return (-(-M // 64) * N * (E + F) + M * E) * element_bytes
     rows, keys, wide = -(-M // 128), -(-N // 128), -(-F // 128)

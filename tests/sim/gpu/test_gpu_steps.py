@@ -12,9 +12,9 @@ from einfall.sim.gpu.steps import Step, step
 
 # GPU, path, rows x keys, head width, dtype, warps: cycles of MMA, exponentials, shared memory.
 # Source: FlashAttention-4, arXiv:2603.05451, for B200; the same arithmetic for the others by hand:
-# 4·M·N·d / (FLOP/clk), M·N / (ex2/clk), operand bytes / 128.
+# 4·M·N·d / (FLOP/clk), M·N / (ex2/clk), operand bytes / 128 (mma.sync: 4 warps K and V, all Q).
 PUBLISHED_CYCLES = [
-    ("a100_sxm", "mma_sync", 128, 64, 128, "bf16", 4, 2048, 512, 1024),
+    ("a100_sxm", "mma_sync", 128, 64, 128, "bf16", 4, 2048, 512, 1280),
     ("h100_sxm", "wgmma", 128, 128, 128, "bf16", 8, 2048, 1024, 1280),
     ("h100_sxm", "wgmma", 128, 176, 128, "bf16", 8, 2816, 1408, 1664),
     ("h100_sxm", "wgmma", 192, 128, 64, "bf16", 12, 1536, 1536, 960),
