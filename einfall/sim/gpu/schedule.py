@@ -113,6 +113,8 @@ class KernelSchedule(Spec):
     only head widths that are a `multiple_of` something, or groups of query heads from `least_group`
     on, or blocks of 64 query rows from `least_blocks_per_sm` on, names the one run `otherwise`.
     One that `checks_ragged` lengths compares every score where keys or queries fill no whole tiles.
+    One with a `mask_block` takes masks as lists of blocks of so many queries and keys: it walks the
+    whole of each, and lengths are ragged that do not fill them.
     One that `masks_all` compares in every tile it visits as soon as any of them is masked, and
     takes `mask_ops` for each axis of the neighbourhood and once more.
     `serving` is the share of the time for operands from shared memory that its products do not hide
@@ -157,6 +159,7 @@ class KernelSchedule(Spec):
     least_group: int = Field(1, gt=0)
     least_blocks_per_sm: float = Field(0.0, ge=0)
     checks_ragged: bool = False
+    mask_block: int | None = Field(None, gt=0)
     masks_all: bool = False
     otherwise: str | None = None
     parameters: Parameters = Parameters()

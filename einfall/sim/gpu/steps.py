@@ -87,7 +87,8 @@ def step(kernel: KernelSchedule, tile: Tile, problem: Problem, gpu: Gpu) -> Step
     flops = flops_of_step(kernel, tile, problem)
     ops = M * N * (kernel.softmax_ops + kernel.exp_emulated * kernel.emulation_ops)
     each = kernel.kv_ops_fp8 if problem.kv_dtype == "fp8" else kernel.kv_ops
-    ragged = (problem.queries % M + problem.keys % N) > 0
+    rows, keys = (kernel.mask_block or side for side in (M, N))
+    ragged = (problem.queries % rows + problem.keys % keys) > 0
     ops += int(kernel.checks_ragged) * ragged * RAGGED_OPS * M * N
     ops += kernel.rescaled * M * F + each * N * (E + F)
     element_bytes = min(problem.element_bytes, problem.kv_element_bytes)
