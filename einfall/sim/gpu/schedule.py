@@ -112,7 +112,8 @@ class KernelSchedule(Spec):
     memory. One that nobody timed names one that it is `like`, whose fit it takes. One that takes
     only head widths that are a `multiple_of` something, or groups of query heads from `least_group`
     on, or blocks of 64 query rows from `least_blocks_per_sm` on, names the one run `otherwise`.
-    One that `checks_ragged` lengths compares every score where keys or queries fill no whole tiles.
+    One that `checks_ragged` lengths takes `ragged_ops` for every score where these fill no
+    whole tiles: `always`, or `dense`, where no mask covers what is past the end.
     One with a `mask_block` takes masks as lists of blocks of so many queries and keys: it walks the
     whole of each, and lengths are ragged that do not fill them.
     One that `masks_all` compares in every tile it visits as soon as any of them is masked, and
@@ -158,7 +159,8 @@ class KernelSchedule(Spec):
     multiple_of: int = Field(1, gt=0)
     least_group: int = Field(1, gt=0)
     least_blocks_per_sm: float = Field(0.0, ge=0)
-    checks_ragged: bool = False
+    checks_ragged: Literal["never", "dense", "always"] = "never"
+    ragged_ops: float = Field(3.0, ge=0)
     mask_block: int | None = Field(None, gt=0)
     masks_all: bool = False
     otherwise: str | None = None

@@ -28,7 +28,6 @@ from einfall.sim.numeric import Number, maximum, minimum
 
 # published: micro-benchmarks of the legacy path: 62-66 % of H100's peak, about 25 % of B200's
 MMA_SYNC_SHARE: Mapping[str, float] = {"hopper": 0.64, "blackwell": 0.25}
-RAGGED_OPS = 3.0  # derived: bound of a key, compare and select, for each score
 L2_TO_SM_BYTES = 64.0  # datasheet: NVIDIA A100 white paper, 64 B a clock and SM from L2
 
 
@@ -87,9 +86,7 @@ def step(kernel: KernelSchedule, tile: Tile, problem: Problem, gpu: Gpu) -> Step
     flops = flops_of_step(kernel, tile, problem)
     ops = M * N * (kernel.softmax_ops + kernel.exp_emulated * kernel.emulation_ops)
     each = kernel.kv_ops_fp8 if problem.kv_dtype == "fp8" else kernel.kv_ops
-    rows, keys = (kernel.mask_block or side for side in (M, N))
-    ragged = (problem.queries % rows + problem.keys % keys) > 0
-    ops += int(kernel.checks_ragged) * ragged * RAGGED_OPS * M * N
+    ops += kernel.ragged_ops * M * N * checked(kernel, tile, problem)
     ops += kernel.rescaled * M * F + each * N * (E + F)
     element_bytes = min(problem.element_bytes, problem.kv_element_bytes)
     shared = shared_bytes(kernel, tile, E, F, element_bytes) / gpu.sm.shared_bytes_per_clock
@@ -103,6 +100,14 @@ def step(kernel: KernelSchedule, tile: Tile, problem: Problem, gpu: Gpu) -> Step
         wait=0.0,
         load=N * (E + F) * problem.kv_element_bytes / L2_TO_SM_BYTES,
     )
+
+
+def checked(kernel: KernelSchedule, tile: Tile, problem: Problem) -> Number:
+    """1 where each tile checks bounds: lengths are ragged, and the kernel does so for the mask."""
+    rows, keys = (kernel.mask_block or side for side in (tile.rows, tile.keys))
+    when = ("always",) if problem.masked else ("always", "dense")
+    ragged = (problem.queries % rows + problem.keys % keys) > 0
+    return ragged * int(kernel.checks_ragged in when)
 
 
 def flops_of_step(kernel: KernelSchedule, tile: Tile, problem: Problem) -> float:
