@@ -66,7 +66,8 @@ class Parameters(Spec):
     overlap: Share of the shorter of tensor and softmax time that the longer one hides.
     step_cycles: Cycles a step waits for barriers and latencies.
     block_cycles: Cycles of a block's prologue and epilogue.
-    mask_ops: FP32 operations an element that a masked tile takes more.
+    mask_ops: FP32 operations an element that a tile takes more under a causal mask; under others as
+        many times more as they have operations, see `steps.rules`.
     load_share: Share of the rate from L2 into an SM that its loads reach.
     fetch_cycles: Cycles a step waits for each KiB of keys and values: a block has only so many
         loads in flight, which no neighbour on the SM speeds up.

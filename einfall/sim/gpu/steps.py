@@ -96,7 +96,7 @@ def step(kernel: KernelSchedule, tile: Tile, problem: Problem, gpu: Gpu) -> Step
         serving=kernel.serving * shared if gpu.generation in MMA_SYNC_SHARE else 0.0,
         mufu=M * N * (1 - kernel.exp_emulated) / gpu.sm.mufu_per_clock,
         fma=ops / gpu.sm.fma_lanes,
-        mask=M * N * (1 + problem.axes if kernel.masks_all else 1) / gpu.sm.fma_lanes,
+        mask=M * N * (1 + problem.axes if kernel.masks_all else rules(problem)) / gpu.sm.fma_lanes,
         wait=0.0,
         load=N * (E + F) * problem.kv_element_bytes / L2_TO_SM_BYTES,
     )
@@ -108,6 +108,25 @@ def checked(kernel: KernelSchedule, tile: Tile, problem: Problem) -> Number:
     when = ("always",) if problem.masked else ("always", "dense")
     ragged = (problem.queries % rows + problem.keys % keys) > 0
     return ragged * int(kernel.checks_ragged in when)
+
+
+def rules(problem: Problem) -> float:
+    """Integer operations of a score in a masked tile over those of a causal mask.
+
+    To select takes one, a bound one more, a window that and a difference, and each of several axes
+    of a neighbourhood difference, magnitude and bound. Any other mask counts as a causal one:
+
+        (1 + causal + 2·window) / 2        (1 + 3·axes) / 2
+
+    >>> rules(Problem(causal=True)), rules(Problem(causal=True, window=512))
+    (1.0, 2.0)
+    >>> rules(Problem(visited=(4, 4), partial=(4, 4), axes=2))
+    3.5
+    """
+    if problem.axes > 1:
+        return (1 + 3 * problem.axes) / 2
+    bounds = problem.causal + 2 * (problem.window is not None)
+    return (1 + max(bounds, 1)) / 2
 
 
 def flops_of_step(kernel: KernelSchedule, tile: Tile, problem: Problem) -> float:

@@ -8,7 +8,7 @@ from einfall.hw_models import load as load_machine
 from einfall.sim.gpu.lowered import hidden
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Tile, blocks_per_sm
-from einfall.sim.gpu.steps import Step, checked, step
+from einfall.sim.gpu.steps import Step, checked, rules, step
 
 # GPU, path, rows x keys, head width, dtype, warps: cycles of MMA, exponentials, shared memory.
 # Source: FlashAttention-4, arXiv:2603.05451, for B200; the same arithmetic for the others by hand:
@@ -63,6 +63,12 @@ def test_blocks_of_an_sm():
     # 227 KiB hold Q (16 KiB) and three stages of K and V (32 KiB each) of 64 x 64 x 128 twice.
     assert blocks_per_sm(64, 64, 4, 3, width=128) == 2
     assert blocks_per_sm(128, 128, 8, 2, width=256) == 1
+
+
+def test_a_mask_takes_the_more_the_more_it_compares():
+    causal, window = (rules(Problem(causal=True, window=w)) for w in (None, 512))
+    listed = [rules(Problem(visited=(4,), axes=n)) for n in (1, 2, 3)]
+    assert causal == listed[0] < window < listed[1] < listed[2]
 
 
 @pytest.mark.parametrize(
