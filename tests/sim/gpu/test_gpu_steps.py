@@ -65,6 +65,11 @@ def test_blocks_of_an_sm():
     assert blocks_per_sm(128, 128, 8, 2, width=256) == 1
 
 
+def test_a_group_of_warps_alone_hides_nothing_and_two_hide_the_overlap():
+    assert hidden(0.7, 1) == 0
+    assert hidden(0.7, 2) == pytest.approx(0.7)
+
+
 def test_a_mask_takes_the_more_the_more_it_compares():
     causal, window = (rules(Problem(causal=True, window=w)) for w in (None, 512))
     listed = [rules(Problem(visited=(4,), axes=n)) for n in (1, 2, 3)]
