@@ -54,7 +54,7 @@ def neighborhood_fields(
     mask, axes = (shape, window, stride), {"axes": len(shape)}
     if flattened:
         block = {"block": (FLEX_BLOCK, FLEX_BLOCK)}
-        return (_visits(*mask, (FLEX_BLOCK,), (FLEX_BLOCK,)) | block,)
+        return (_visits(*mask, (FLEX_BLOCK,), (FLEX_BLOCK,)) | axes | block,)
     if {"q", "k"} <= config.keys():
         q, kv = (numbers(config[name])[-len(shape) :] for name in ("q", "k"))
         return (_visits(*mask, q, kv) | axes,)

@@ -365,11 +365,14 @@ def _listed(
 def _listed_in(
     kernel: KernelSchedule, problem: Problem, masks: tuple[Mask, ...], tile: Tile
 ) -> Problem:
-    lists = [visits(mask, tile.rows, tile.keys, boxed=kernel.kernel in BOXED) for mask in masks]
+    block = kernel.mask_block
+    sides = (block, block) if block else (tile.rows, tile.keys)
+    lists = [visits(mask, *sides, boxed=kernel.kernel in BOXED) for mask in masks]
     found: dict[str, Any] = {
         "visited": sum((visited for visited, _ in lists), start=()),
         "partial": sum((partial for _, partial in lists), start=()),
         "axes": max(len(mask.query_layout) for mask in masks),
+        "block": sides if block else None,
     }
     if kernel.tuned:
         found["tile"] = (tile.rows, tile.keys, tile.warps, tile.stages)

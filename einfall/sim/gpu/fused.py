@@ -65,7 +65,7 @@ def _lower(  # noqa: PLR0913  the three values, and the tile among them
     *,
     exact: bool,
 ) -> Lowered:
-    ragged = count(problem, tile.rows, tile.keys, skips=kernel.skips)
+    ragged = count(problem, tile.rows, tile.keys, skips=kernel.skips, block=kernel.mask_block)
     if kernel.masks_all and ragged.masked.any():
         ragged = Ragged(ragged.steps, ragged.steps)
     one = step(kernel, tile, problem, gpu)

@@ -76,20 +76,22 @@ def with_parameters(launch: Lowered, fit: Parameters) -> Step:
         mask=step.mask * fit.mask_ops,
         wait=fit.step_cycles + waits,
         load=step.load / fit.load_share,
+        serving=step.serving,
     )
 
 
 def hidden(overlap: float, streams: Number) -> Number:
     """Share of the shorter side that `streams` groups of four warps hide; two hide `overlap`.
 
-        1 - (1 - overlap)^(streams/2)
+        hidden / (1 - hidden) = (streams - 1) · overlap / (1 - overlap)
 
-    Each group more meets the work left over as the first two did.
+    A group alone does one after the other, and each more adds the same odds.
 
-    >>> hidden(0.5, 2), hidden(0.5, 4)
-    (0.5, 0.75)
+    >>> hidden(0.5, 1), hidden(0.5, 2), hidden(0.5, 4)
+    (0.0, 0.5, 0.75)
     """
-    return 1 - (1 - overlap) ** (streams / 2)
+    others = overlap * maximum(streams - 1, 0.0)
+    return others / maximum(1 - overlap + others, 1e-9)
 
 
 def cycles(launch: Lowered, fit: Parameters) -> Number:

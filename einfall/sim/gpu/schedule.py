@@ -69,7 +69,8 @@ class Parameters(Spec):
     overlap: Share of the shorter of tensor and softmax time that the longer one hides.
     step_cycles: Cycles a step waits for barriers and latencies.
     block_cycles: Cycles of a block's prologue and epilogue.
-    mask_ops: FP32 operations an element that a masked tile takes more.
+    mask_ops: FP32 operations an element that a tile takes more under a causal mask; under others as
+        many times more as they have operations, see `steps.rules`.
     load_share: Share of the rate from L2 into an SM that its loads reach.
     fetch_cycles: Cycles a step waits for each KiB of keys and values: a block has only so many
         loads in flight, which no neighbour on the SM speeds up.
@@ -118,11 +119,16 @@ class KernelSchedule(Spec):
     only head widths that are a `multiple_of` something, or groups of query heads from `least_group`
     on, or blocks of 64 query rows from `least_blocks_per_sm` on, or keys of some types, names the
     one run `otherwise`.
-    One that `checks_ragged` lengths compares every score where keys or queries fill no whole tiles.
+    One that `checks_ragged` lengths takes `ragged_ops` for every score where these fill no
+    whole tiles: `always`, or `dense`, where no mask covers what is past the end.
+    One with a `mask_block` takes masks as lists of blocks of so many queries and keys: it walks the
+    whole of each, and lengths are ragged that do not fill them.
     One that `masks_all` compares in every tile it visits as soon as any of them is masked, and
     takes `mask_ops` for each axis of the neighbourhood and once more.
     One that `gathers` loads keys token by token of a list, none ahead of the step before.
     Keys of fewer than `least_tiles` tiles are not split.
+    `serving` is the share of the time for operands from shared memory that its products do not hide
+    on machines that have a newer path for these.
     `kv_ops` are FP32 operations on each element of keys and values, where these are not the tensor
     cores' work.
     """
@@ -145,6 +151,7 @@ class KernelSchedule(Spec):
     exp_emulated: float = Field(0.0, ge=0, le=1)
     emulation_ops: float = Field(8.0, ge=0)
     rescaled: float = Field(1.0, ge=0, le=1)
+    serving: float = Field(0.0, ge=0, le=1)
     products: float = Field(2.0, gt=0)
     skips: bool = True
     pack_gqa: bool = False
@@ -163,7 +170,9 @@ class KernelSchedule(Spec):
     least_group: int = Field(1, gt=0)
     least_blocks_per_sm: float = Field(0.0, ge=0)
     kv_dtypes: tuple[str, ...] = ()
-    checks_ragged: bool = False
+    checks_ragged: Literal["never", "dense", "always"] = "never"
+    ragged_ops: float = Field(3.0, ge=0)
+    mask_block: int | None = Field(None, gt=0)
     masks_all: bool = False
     gathers: bool = False
     otherwise: str | None = None
@@ -202,12 +211,13 @@ class KernelSchedule(Spec):
         Raises:
             ScheduleError: The kernel has none for it.
         """
-        wanted = self.width(max(problem.head_dim, problem.value_dim))
+        asked = max(problem.head_dim, problem.value_dim)
+        wanted = self.width(asked)
         if problem.tile is not None:
             rows, keys, warps, stages = problem.tile
             given = Tile(head_dim=wanted, rows=rows, keys=keys, warps=warps, stages=stages)
             return (_resident(given, wanted),)
-        fitting = [tile for tile in self.tiles if tile.fits(wanted, problem, generation)]
+        fitting = [tile for tile in self.tiles if tile.fits(asked, problem, generation)]
         if fitting:
             narrowest = [t for t in fitting if t.head_dim == fitting[0].head_dim]
             return tuple(_resident(t, wanted) for t in narrowest) if self.tuned else (fitting[0],)

@@ -6,9 +6,10 @@
     mufu     M·N·(1 - emulated) / exponentials a clock
     fma      (M·N·(ops + emulated·ops of emulation) + rescaled·M·F) / FP32 lanes
 
-The matrix side is the longest of tensor, shared and load, the softmax side mufu + fma: one warp
-does them after each other, and the issue slots of an SM are shared. Of the two sides the shorter is
-hidden behind the longer as far as the kernel overlaps them:
+The matrix side is the longest of tensor, shared and load, and what a kernel is `serving` of shared
+on top of its products; the softmax side is mufu + fma: one warp does them after each other, and the
+issue slots of an SM are shared. Of the two sides the shorter is hidden behind the longer as far as
+the kernel overlaps them:
 
     step = c·(max + (1 - overlap)·min) + waits        for c blocks on the SM
 
@@ -27,13 +28,15 @@ from einfall.sim.numeric import Number, maximum, minimum
 
 # published: micro-benchmarks of the legacy path: 62-66 % of H100's peak, about 25 % of B200's
 MMA_SYNC_SHARE: Mapping[str, float] = {"hopper": 0.64, "blackwell": 0.25}
-RAGGED_OPS = 3.0  # derived: bound of a key, compare and select, for each score
 L2_TO_SM_BYTES = 64.0  # datasheet: NVIDIA A100 white paper, 64 B a clock and SM from L2
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Cycles of one step of one block on each pipe, and of the masking where it masks."""
+    """Cycles of one step of one block on each pipe, and of the masking where it masks.
+
+    `serving` are those of the shared memory that come on top of the products.
+    """
 
     tensor: Number
     shared: Number
@@ -42,11 +45,12 @@ class Step:
     mask: Number
     wait: Number
     load: Number = 0.0
+    serving: Number = 0.0
 
     @property
     def matrix(self) -> Number:
         """The matrix side: operands stream from shared memory while the tensor cores work."""
-        return maximum(self.tensor, self.shared, self.load)
+        return maximum(self.tensor, self.shared, self.load) + self.serving
 
     @property
     def softmax(self) -> Number:
@@ -82,21 +86,47 @@ def step(kernel: KernelSchedule, tile: Tile, problem: Problem, gpu: Gpu) -> Step
     flops = flops_of_step(kernel, tile, problem)
     ops = M * N * (kernel.softmax_ops + kernel.exp_emulated * kernel.emulation_ops)
     each = kernel.kv_ops_fp8 if problem.kv_dtype == "fp8" else kernel.kv_ops
-    ragged = (problem.queries % M + problem.keys % N) > 0
-    ops += int(kernel.checks_ragged) * ragged * RAGGED_OPS * M * N
+    ops += kernel.ragged_ops * M * N * checked(kernel, tile, problem)
     ops += kernel.rescaled * M * F + each * N * (E + F)
+    element_bytes = min(problem.element_bytes, problem.kv_element_bytes)
+    shared = shared_bytes(kernel, tile, E, F, element_bytes) / gpu.sm.shared_bytes_per_clock
     return Step(
         tensor=flops / tensor_flops(gpu, problem.dtype, kernel.path),
-        shared=shared_bytes(
-            kernel, tile, E, F, min(problem.element_bytes, problem.kv_element_bytes)
-        )
-        / gpu.sm.shared_bytes_per_clock,
+        shared=shared,
+        serving=kernel.serving * shared if gpu.generation in MMA_SYNC_SHARE else 0.0,
         mufu=M * N * (1 - kernel.exp_emulated) / gpu.sm.mufu_per_clock,
         fma=ops / gpu.sm.fma_lanes,
-        mask=M * N * (1 + problem.axes if kernel.masks_all else 1) / gpu.sm.fma_lanes,
+        mask=M * N * (1 + problem.axes if kernel.masks_all else rules(problem)) / gpu.sm.fma_lanes,
         wait=0.0,
         load=N * (E + F) * problem.kv_element_bytes / L2_TO_SM_BYTES,
     )
+
+
+def checked(kernel: KernelSchedule, tile: Tile, problem: Problem) -> Number:
+    """1 where each tile checks bounds: lengths are ragged, and the kernel does so for the mask."""
+    rows, keys = (kernel.mask_block or side for side in (tile.rows, tile.keys))
+    when = ("always",) if problem.masked else ("always", "dense")
+    ragged = (problem.queries % rows + problem.keys % keys) > 0
+    return ragged * int(kernel.checks_ragged in when)
+
+
+def rules(problem: Problem) -> float:
+    """Integer operations of a score in a masked tile over those of a causal mask.
+
+    To select takes one, a bound one more, a window that and a difference, and each of several axes
+    of a neighbourhood difference, magnitude and bound. Any other mask counts as a causal one:
+
+        (1 + causal + 2·window) / 2        (1 + 3·axes) / 2
+
+    >>> rules(Problem(causal=True)), rules(Problem(causal=True, window=512))
+    (1.0, 2.0)
+    >>> rules(Problem(visited=(4, 4), partial=(4, 4), axes=2))
+    3.5
+    """
+    if problem.axes > 1:
+        return (1 + 3 * problem.axes) / 2
+    bounds = problem.causal + 2 * (problem.window is not None)
+    return (1 + max(bounds, 1)) / 2
 
 
 def flops_of_step(kernel: KernelSchedule, tile: Tile, problem: Problem) -> float:
@@ -121,9 +151,9 @@ def tensor_flops(gpu: Gpu, dtype: str, path: str) -> float:
 def shared_bytes(kernel: KernelSchedule, tile: Tile, E: int, F: int, element_bytes: float) -> float:
     """Bytes that the matrix unit reads from shared memory in a step.
 
-    mma_sync: each warp reads all of K and V into its registers. wgmma: each group of 64 rows reads
-    K and V, and Q is read once; P stays in registers. tcgen05: Q (up to 128 rows), K and V tiles
-    of 128 are read for each product, P lies in tensor memory.
+    mma_sync: each warp reads all of K and V into its registers, and its rows of Q anew. wgmma: each
+    group of 64 rows reads K and V, and Q is read once; P stays in registers. tcgen05: Q (up to 128
+    rows), K and V tiles of 128 are read for each product, P lies in tensor memory.
 
     Source: flash-attention repository, hopper/tile_size.h (operands in registers or not); the
     FlashAttention-4 paper for tcgen05.
@@ -134,7 +164,7 @@ def shared_bytes(kernel: KernelSchedule, tile: Tile, E: int, F: int, element_byt
     """
     M, N = tile.rows, tile.keys
     if kernel.path == "mma_sync":
-        return tile.warps * N * (E + F) * element_bytes
+        return (tile.warps * N * (E + F) + M * E) * element_bytes
     if kernel.path == "wgmma":
         return (-(-M // 64) * N * (E + F) + M * E) * element_bytes
     rows, keys, wide = -(-M // 128), -(-N // 128), -(-F // 128)

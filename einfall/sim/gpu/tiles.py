@@ -36,25 +36,38 @@ class Ragged:
         return bool(self.steps[0] == self.steps.min() == self.steps.max())
 
 
-def count(problem: Problem, rows: int, keys: int, *, skips: bool = True) -> Ragged:
+def count(
+    problem: Problem, rows: int, keys: int, *, skips: bool = True, block: int | None = None
+) -> Ragged:
     """Steps of each query tile of `rows` queries over key tiles of `keys` keys.
+
+    A mask whose tiles are listed in blocks of `block` queries and keys has whole blocks walked.
 
     >>> causal = Problem(queries=256, keys=256, causal=True)
     >>> count(causal, 64, 64).steps.tolist()
     [1.0, 2.0, 3.0, 4.0]
     >>> count(causal, 128, 64).masked.tolist()
     [2.0, 2.0]
+    >>> count(causal, 64, 64, block=128).steps.tolist()
+    [2.0, 2.0, 4.0, 4.0]
     """
     if problem.visited is not None:
         return _listed(problem.visited, problem.partial, problem.block or (rows, keys), rows, keys)
     P, M = int(problem.queries), int(problem.keys)
-    return _banded(P, M, rows, keys, problem.causal, problem.window, skips)
+    band = (problem.causal, problem.window, skips)
+    if block is None or not problem.masked:
+        return _banded(P, M, rows, keys, *band)
+    blocks = _banded(P, M, block, block, *band)
+    visited, partial = (tuple(n.tolist()) for n in (blocks.steps, blocks.masked))
+    walked = _listed(visited, partial, (block, block), rows, keys)
+    tiles, most = -(-P // rows), -(-M // keys)
+    return Ragged(np.minimum(walked.steps[:tiles], most), walked.masked[:tiles])
 
 
 @lru_cache(maxsize=1024)
 def _listed(
-    visited: tuple[int, ...],
-    partial: tuple[int, ...] | None,
+    visited: tuple[float, ...],
+    partial: tuple[float, ...] | None,
     block: tuple[int, int],
     rows: int,
     keys: int,

@@ -179,8 +179,8 @@ def test_heads_with_masks_of_their_own_are_all_listed():
     text = f"head_windows:alpha={'+'.join(['64', '512'] * 8)},beta={beta}"
     found = estimate(masked(text), SHAPE, H100, mapping="flex")
     masks = parse_mask(text).bind(2048, 2048, heads=16).masks
-    listed = [n for mask in masks for n in visits(mask, 128, 64)[0]]
-    assert found.visited_tiles == 2 * sum(listed)
+    blocks = [n for mask in masks for n in visits(mask, 128, 128)[0]]
+    assert found.visited_tiles == 2 * sum(2 * n for n in blocks)  # each walked in two key tiles
     assert found.attended_pairs == 2 * sum(mask.pairs for mask in masks)
     # Bytes are those of one problem of sixteen heads, not of one head as long as all of them.
     same = estimate(masked("strided:block=64,local=4,stride=4"), SHAPE, H100, mapping="flex")

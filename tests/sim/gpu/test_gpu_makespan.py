@@ -63,3 +63,16 @@ def test_window_visits_no_more_than_causal(queries, window):
     assert (narrow.steps <= wide.steps).all()
     assert (narrow.masked <= narrow.steps).all()
     assert narrow.steps.min() >= 1
+
+
+@given(
+    st.integers(1, 900), st.integers(0, 900), st.sampled_from([None, 1, 64, 100, 300]),
+    st.sampled_from([(64, 32), (64, 64), (128, 64), (128, 128)]),
+)  # fmt: skip
+def test_blocks_of_a_mask_are_walked_whole(queries, more, window, tile):
+    problem = Problem(queries=queries, keys=queries + more, causal=True, window=window)
+    own, whole = count(problem, *tile), count(problem, *tile, block=128)
+    assert len(own.steps) == len(whole.steps)
+    assert (whole.steps >= own.steps).all()
+    assert (whole.masked >= own.masked).all()
+    assert whole.steps.max() <= -(-(queries + more) // tile[1])

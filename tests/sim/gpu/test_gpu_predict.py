@@ -88,6 +88,39 @@ def test_causal_takes_no_longer_than_dense_without_costs_of_masking(length, widt
     assert times[0] <= times[1] * (1 + 1e-9)
 
 
+FUSED = ("flash2", "flash3", "cudnn_hopper", "flex", "triton_flash")
+
+
+@pytest.mark.parametrize("name", FUSED)
+@pytest.mark.parametrize("width", [16, 40, 64, 72, 96, 128, 160, 192, 224, 256])
+def test_any_head_width_group_and_window_is_answered(name, width):
+    """Also of one query, and of a million; wider heads of one group take no less time."""
+    kernel, fit = load(name), calibration(load(name), "h100_sxm").parameters
+    for queries, kv_heads, window in ((1, 8, None), (4096, 1, None), (8192, 8, 300), (2**20, 8, 1)):
+        shape = {"heads": 8, "kv_heads": kv_heads, "queries": queries, "keys": max(queries, 128)}
+        widths = {"head_dim": width, "value_dim": width}
+        problem = Problem(**shape, **widths, causal=True, window=window)
+        found = predict(kernel, H100, problem, fit=fit)
+        assert 2e-6 < found.latency_s < 100
+        assert found.energy_j > 0
+
+
+@given(
+    st.sampled_from(FUSED), st.integers(1, 40), st.integers(1, 20), st.sampled_from([64, 128, 256]),
+    st.booleans(),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_more_queries_keys_and_sequences_take_no_less(name, tiles, batch, width, causal):
+    """Of whole blocks of 256 at a fixed clock; list scheduling may win some percent from more."""
+    kernel = load(name)
+    widths = {"head_dim": width, "value_dim": width, "causal": causal}
+    shape = {"batch": batch, "heads": 4, "kv_heads": 4, "queries": 256 * tiles, "keys": 256 * tiles}
+    time = predict(kernel, H100, Problem(**shape, **widths), "boost").latency_s
+    for more in ({"batch": batch + 4}, {"queries": 512 * tiles, "keys": 512 * tiles}):
+        longer = predict(kernel, H100, Problem(**(shape | more), **widths), "boost").latency_s
+        assert longer >= 0.97 * time
+
+
 @pytest.mark.parametrize("name", ["flash2", "flash3", "cudnn_hopper", "flash3_decode"])
 def test_pipeline_obeys_the_laws_of_every_machine(name):
     problem = SHAPE if "decode" not in name else Problem(batch=8, heads=32, kv_heads=8, keys=8192)

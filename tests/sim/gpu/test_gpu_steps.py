@@ -8,13 +8,13 @@ from einfall.hw_models import load as load_machine
 from einfall.sim.gpu.lowered import hidden
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Tile, blocks_per_sm
-from einfall.sim.gpu.steps import Step, step
+from einfall.sim.gpu.steps import Step, checked, rules, step
 
 # GPU, path, rows x keys, head width, dtype, warps: cycles of MMA, exponentials, shared memory.
 # Source: FlashAttention-4, arXiv:2603.05451, for B200; the same arithmetic for the others by hand:
-# 4·M·N·d / (FLOP/clk), M·N / (ex2/clk), operand bytes / 128.
+# 4·M·N·d / (FLOP/clk), M·N / (ex2/clk), operand bytes / 128 (mma.sync: 4 warps K and V, all Q).
 PUBLISHED_CYCLES = [
-    ("a100_sxm", "mma_sync", 128, 64, 128, "bf16", 4, 2048, 512, 1024),
+    ("a100_sxm", "mma_sync", 128, 64, 128, "bf16", 4, 2048, 512, 1280),
     ("h100_sxm", "wgmma", 128, 128, 128, "bf16", 8, 2048, 1024, 1280),
     ("h100_sxm", "wgmma", 128, 176, 128, "bf16", 8, 2816, 1408, 1664),
     ("h100_sxm", "wgmma", 192, 128, 64, "bf16", 12, 1536, 1536, 960),
@@ -63,3 +63,34 @@ def test_blocks_of_an_sm():
     # 227 KiB hold Q (16 KiB) and three stages of K and V (32 KiB each) of 64 x 64 x 128 twice.
     assert blocks_per_sm(64, 64, 4, 3, width=128) == 2
     assert blocks_per_sm(128, 128, 8, 2, width=256) == 1
+
+
+def test_a_group_of_warps_alone_hides_nothing_and_two_hide_the_overlap():
+    assert hidden(0.7, 1) == 0
+    assert hidden(0.7, 2) == pytest.approx(0.7)
+
+
+def test_a_mask_takes_the_more_the_more_it_compares():
+    causal, window = (rules(Problem(causal=True, window=w)) for w in (None, 512))
+    listed = [rules(Problem(visited=(4,), axes=n)) for n in (1, 2, 3)]
+    assert causal == listed[0] < window < listed[1] < listed[2]
+
+
+@pytest.mark.parametrize(
+    ("checks", "length", "causal", "found"),
+    [
+        ("always", 1024, False, False),
+        ("always", 1088, True, True),  # whole tiles of 64 keys, but no whole blocks of the mask
+        ("dense", 1000, False, True),
+        ("dense", 1000, True, False),
+        ("never", 1000, False, False),
+        ("never", 1000, True, False),
+    ],
+)
+def test_bounds_are_checked_where_lengths_are_ragged(checks, length, causal, found):
+    block = 128 if checks == "always" else None
+    kernel = KernelSchedule(
+        kernel="k", title="", does="fused", names=(), checks_ragged=checks, mask_block=block
+    )
+    problem = Problem(queries=length, keys=length, causal=causal)
+    assert checked(kernel, Tile(head_dim=128, rows=64, keys=64), problem) == found
