@@ -172,6 +172,19 @@ class KernelTime:
         """Predicted over measured, less one."""
         return self.predicted_ms / self.measured_ms - 1
 
+    def cells(self) -> list[str]:
+        """The row as the command line's table has it."""
+        return [
+            self.case,
+            self.gpu,
+            self.pattern,
+            self.stride,
+            f"{self.measured_ms:.4g}",
+            f"{self.predicted_ms:.4g}",
+            f"{100 * self.error:+.1f} %",
+            f"{float(self.predicted.clock_hz) / 1e6:.0f} MHz",
+        ]
+
     def record(self) -> dict[str, Any]:
         """The row as the command line's JSON has it."""
         return {
@@ -330,14 +343,7 @@ class Comparison:
 
     def _kernels(self) -> str:
         head = ["case", "GPU", "pattern", "stride", "measured ms", "predicted", "error", "clock"]
-        cells = [
-            [
-                *(t.case, t.gpu, t.pattern, t.stride),
-                *(f"{t.measured_ms:.4g}", f"{t.predicted_ms:.4g}", f"{100 * t.error:+.1f} %"),
-                f"{float(t.predicted.clock_hz) / 1e6:.0f} MHz",
-            ]
-            for t in self.kernels
-        ]
+        cells = [time.cells() for time in self.kernels]
         near = sum(abs(t.error) <= NEAR for t in self.kernels)
         total = f"{near} of {len(self.kernels)} kernel times are predicted within {NEAR:.0%}"
         return f"{text_table(head, cells)}\n{total}"

@@ -354,7 +354,7 @@ def _published(line: _Reading) -> Row:
     own = _Reading(line.fields, line.place)
     source, note, kernel = line.text("source"), line.text("note"), line.text("kernel")
     measured = own.number("time_ms")
-    first, *others, why = _asked(own, note)
+    problem, why = _asked(own, note)
     if own.problems and not why:
         why = own.problems[0].removeprefix(f"{line.place}: ")
     locked = _LOCKED.search(note)
@@ -364,20 +364,20 @@ def _published(line: _Reading) -> Row:
         kernel=shipped_as(source, kernel),
         direction=line.text("direction").lower() or "fwd",
         harness=harness_of(source, kernel),
-        problem=Problem() if why else _alternatives(first, tuple(others)),
+        problem=Problem() if why else problem,
         measured_ms=measured,
         locked_hz=float(locked[1]) * 1e6 if locked else None,
         why=why,
     )
 
 
-def _asked(line: _Reading, note: str) -> tuple[Any, ...]:
-    """Fields of the problem, its masks under each tile that may run, and why it is none."""
+def _asked(line: _Reading, note: str) -> tuple[Problem, str]:
+    """The problem of a published row, or why it is none."""
     stated = line.text("batch") and line.text("heads") and line.text("seqlen_q")
     if not stated or not line.text("head_dim"):
-        return {}, {}, "batch, heads, length or head width is not stated"
+        return Problem(), "batch, heads, length or head width is not stated"
     if "variable length" in note:
-        return {}, {}, "lengths vary, and only their mean is given"
+        return Problem(), "lengths vary, and only their mean is given"
     dtype, kv_dtype = line.dtype()
     shape: dict[str, Any] = _shape(line) | {"dtype": dtype, "kv_dtype": kv_dtype}
     window = line.text("window")
@@ -385,10 +385,10 @@ def _asked(line: _Reading, note: str) -> tuple[Any, ...]:
     if window.isdigit() and int(window):
         shape["window"] = int(window)
     elif not masked or window not in ("", "0", "-1", "sparse"):
-        return {}, {}, f"the mask is given as {window!r} only"
+        return Problem(), f"the mask is given as {window!r} only"
     if line.text("causal") == "" and shape["queries"] > 1:
-        return {}, {}, "whether the mask is causal is not stated"
-    return shape, *masked, ""
+        return Problem(), "whether the mask is causal is not stated"
+    return _alternatives(shape, masked), ""
 
 
 _NEIGHBORHOOD = re.compile(r"(\d+(?:x\d+)*) w(\d+(?:,\d+)*)(?: s(\d+(?:,\d+)*))?")
