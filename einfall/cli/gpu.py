@@ -129,14 +129,14 @@ def _refuse_options(args: argparse.Namespace, mistakes: Mistakes) -> None:
 def estimate_on_gpu(args: argparse.Namespace, mistakes: Mistakes) -> tuple[Answer, GpuEstimate]:
     """The answer of `estimate` on a GPU; `mistakes` may hold some of its options already."""
     from einfall.report.gpu_estimates import gpu_estimate_text, simulation_text
-    from einfall.sim.gpu.estimate import STEPS
+    from einfall.sim.gpu.predict import LOWER
 
     question = read_gpu_question(args, mistakes)
     simulate = bool(args.simulate or args.trace or args.timeline)
     found = question.estimate(simulate=simulate)
     _refuse_pictures(args, found)
     notes = found.asked.notes
-    if simulate and found.kernel.does not in STEPS:
+    if simulate and found.kernel.does not in LOWER:
         notes = (*notes, f"{found.kernel.kernel} has no key-tile steps to simulate")
     shape = question.whole_shape()
     record = {**found.record(), "shape": shape, "simulated": found.simulation is not None}

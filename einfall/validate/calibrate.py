@@ -21,10 +21,10 @@ import numpy as np
 from einfall.files import csv_text, write_texts
 from einfall.hw_models import load as load_machine
 from einfall.hw_models.gpu import Gpu
-from einfall.sim.gpu import decode, fused, lowered
+from einfall.sim.gpu import lowered
 from einfall.sim.gpu.calibrated import COLUMNS, SIBLINGS, TABLE, calibration, forget
 from einfall.sim.gpu.power import BURST_S, clock_hz
-from einfall.sim.gpu.predict import predict
+from einfall.sim.gpu.predict import LOWER, predict
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, find
 from einfall.sim.gpu.schedule import load as load_kernel
 from einfall.validate.timings import Row, read
@@ -102,14 +102,11 @@ class Sample:
         return Sample(self.kernel, self.gpu, chosen, launch, self.measured_s[which], types)
 
 
-_LOWER: Mapping[str, Any] = {"fused": fused.lower, "decode": decode.lower}
-
-
 def sample(kernel: KernelSchedule, gpu: Gpu, rows: Sequence[Row]) -> Sample:
     """Lower timings of a kernel."""
     launch = None
-    if kernel.does in _LOWER:
-        lower = _LOWER[kernel.does]
+    if kernel.does in LOWER:
+        lower = LOWER[kernel.does]
         launch = lowered.stacked([lower(kernel, gpu, r.problem, kernel.parameters) for r in rows])
     measured = np.array([(row.measured_ms or np.nan) * 1e-3 for row in rows])
     types = tuple(row.problem.dtype for row in rows)
@@ -248,7 +245,7 @@ def groups(rows: Iterable[Row]) -> dict[tuple[str, str, str], list[Row]]:
         try:
             gpu: Any = load_machine(row.machine)
             kernel = find(row.kernel, row.direction, gpu, row.problem)
-            if kernel.does in _LOWER:
+            if kernel.does in LOWER:
                 kernel.tile(row.problem, gpu.generation)
             found.setdefault((kernel.kernel, row.machine, row.harness), []).append(row)
         except ValueError:

@@ -25,14 +25,11 @@ from einfall.sim.gpu.calibrated import TABLE, Calibration
 from einfall.sim.gpu.lowered import Lowered, with_parameters
 from einfall.sim.gpu.lowering import pipeline
 from einfall.sim.gpu.power import Work, core_j
-from einfall.sim.gpu.predict import Prediction, predict, terms
+from einfall.sim.gpu.predict import LOWER, Prediction, answer, predict, terms
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, load
 from einfall.sim.gpu.terms import Terms
 from einfall.units import format_quantity
-
-STEPS = ("fused", "decode")
-"""What kernels do that are loops of key-tile steps: these can be simulated step by step."""
 
 _AROUND = ("launch", "host", "combine", "cast", "side passes")  # fixed times around the work
 
@@ -327,37 +324,25 @@ def estimate(  # noqa: PLR0913  the values of the design, and a switch
     """
     asked = ask(cascade, shape, gpu, mapping=mapping, dtype=dtype)
     kernel, problem, fit = asked.kernel, asked.problem, asked.fit.parameters
-    burst, sustained, rough = (
-        predict(kernel, gpu, problem, regime, fit=fit, exact=exact)
-        for regime, exact in (("burst", True), ("sustained", True), ("burst", False))
-    )
-    launch = _launch(kernel, gpu, problem, fit)
+    found_terms = terms(kernel, gpu, problem, fit)
+    rough = predict(kernel, gpu, problem, fit=fit, exact=False)
+    launch = LOWER[kernel.does](kernel, gpu, problem, fit) if kernel.does in LOWER else None
     tiles = _tiles(kernel, gpu, problem, fit, cascade)
     found = GpuEstimate(
         cascade,
         rank_sizes(replace(cascade, mask=None), shape, tiles),
         gpu,
         asked,
-        burst,
-        sustained,
-        terms(kernel, gpu, problem, fit),
+        answer(kernel, gpu, found_terms, "burst"),
+        answer(kernel, gpu, found_terms, "sustained"),
+        found_terms,
         launch,
         float(rough.latency_s),
     )
-    if not (simulate and kernel.does in STEPS):
+    if not (simulate and kernel.does in LOWER):
         return found
     steps = pipeline(kernel, gpu, problem, fit, clock_hz=found.clock_hz)
     return replace(found, simulation=events.simulate(steps))
-
-
-def _launch(
-    kernel: KernelSchedule,
-    gpu: Gpu,
-    problem: Problem,
-    fit: Parameters,
-) -> Lowered | None:
-    lower = {"fused": fused.lower, "decode": decode.lower}.get(kernel.does)
-    return None if lower is None else lower(kernel, gpu, problem, fit)
 
 
 def _tiles(
@@ -369,7 +354,7 @@ def _tiles(
 ) -> dict[str, int]:
     """The tile of the keys, where the cascade splits them and the kernel cuts them."""
     keys = {split.rank for split in cascade.splits} & {"M"}
-    if kernel.does not in STEPS or not keys:
+    if kernel.does not in LOWER or not keys:
         return {}
     if kernel.does == "fused":
         return {"M": fused.chosen(kernel, gpu, problem, fit).keys}

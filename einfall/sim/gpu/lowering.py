@@ -9,8 +9,8 @@ reaches is a fitted share, which the closed form of `lowered` has and the struct
 from __future__ import annotations
 
 from einfall.hw_models.gpu import Gpu
-from einfall.sim.gpu import decode, fused
 from einfall.sim.gpu.lowered import Lowered, with_parameters
+from einfall.sim.gpu.predict import LOWER
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, ScheduleError
 from einfall.sim.gpu.steps import Step
@@ -38,13 +38,12 @@ def pipeline(
     Raises:
         ScheduleError: The kernel has no steps, or cannot take the problem.
     """
-    if kernel.does not in ("fused", "decode"):
+    if kernel.does not in LOWER:
         raise ScheduleError(
             f"{kernel.kernel}: wanted a kernel of key-tile steps, found {kernel.does}"
         )
     fit = fit or kernel.parameters
-    lower = decode.lower if kernel.does == "decode" else fused.lower
-    launch = lower(kernel, gpu, problem, fit)
+    launch = LOWER[kernel.does](kernel, gpu, problem, fit)
     cycle_s = 1 / (clock_hz or gpu.clock.boost_hz)
     return Pipeline((_start(fit), _blocks(kernel, launch, fit, cycle_s)))
 

@@ -7,13 +7,17 @@ from dataclasses import dataclass, field, replace
 
 from einfall.hw_models.gpu import Gpu
 from einfall.sim.gpu import decode, fused, scans, streams, unfused
+from einfall.sim.gpu.lowered import Lowered
 from einfall.sim.gpu.power import BURST_S, Regime, Work, clock_hz, energy_j
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters
 from einfall.sim.gpu.terms import Terms
 from einfall.sim.numeric import Number, largest
 
-_LOWER: Mapping[str, Callable[..., Terms]] = {
+LOWER: Mapping[str, Callable[..., Lowered]] = {"fused": fused.lower, "decode": decode.lower}
+"""Kernels that are loops of key-tile steps, by what they do: the launch as blocks of steps."""
+
+_TERMS: Mapping[str, Callable[..., Terms]] = {
     "fused": fused.terms,
     "decode": decode.terms,
     "unfused": unfused.unfused,
@@ -54,7 +58,7 @@ def terms(
     kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters, *, exact: bool = True
 ) -> Terms:
     """One launch of a kernel as cycles, bytes and fixed times, before any clock is known."""
-    return _LOWER[kernel.does](kernel, gpu, problem, fit, exact=exact)
+    return _TERMS[kernel.does](kernel, gpu, problem, fit, exact=exact)
 
 
 def predict(  # noqa: PLR0913  the three values, and how to read them
@@ -95,6 +99,20 @@ def predict(  # noqa: PLR0913  the three values, and how to read them
         ]  # fmt: skip
         return min(tried, key=lambda answer: float(answer.latency_s))
     found = terms(kernel, gpu, problem, fit or kernel.parameters, exact=exact)
+    return answer(kernel, gpu, found, regime, locked_hz=locked_hz, burst_s=burst_s, between=between)
+
+
+def answer(  # noqa: PLR0913  the launch, and how to read it
+    kernel: KernelSchedule,
+    gpu: Gpu,
+    found: Terms,
+    regime: Regime = "burst",
+    *,
+    locked_hz: float | None = None,
+    burst_s: float = BURST_S,
+    between: Work | None = None,
+) -> Prediction:
+    """What a launch takes whose terms are known, at the clock of a regime; see `predict`."""
     paced = found.work if between is None else _one_after_other(found.work, between)
     clock = locked_hz or clock_hz(paced, gpu, regime, burst_s)
     latency = found.work.time_s(clock)

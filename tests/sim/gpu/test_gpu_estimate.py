@@ -13,9 +13,9 @@ from einfall.hw_models import load as load_machine
 from einfall.hw_models import names as machine_names
 from einfall.sim.gpu.asked import SERVES, ask, box, fit_for, kernels_for, own_fields, visits
 from einfall.sim.gpu.asked import dtypes as dtypes_of
-from einfall.sim.gpu.estimate import STEPS, estimate
+from einfall.sim.gpu.estimate import estimate
 from einfall.sim.gpu.ladder import attended_flops, gpu_ladder
-from einfall.sim.gpu.predict import predict
+from einfall.sim.gpu.predict import LOWER, predict
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import load as load_kernel
 from einfall.sim.gpu.tiles import count
@@ -249,7 +249,7 @@ def test_parts_add_up(machine, cascade, shape):
 
 def test_simulation_is_of_kernels_of_steps_alone():
     steps = estimate(load("attention_1pass"), SHAPE, H100, simulate=True)
-    assert steps.kernel.does in STEPS
+    assert steps.kernel.does in LOWER
     assert steps.simulation is not None
     passes = estimate(load("attention_3pass"), SHAPE, H100, simulate=True)
     assert passes.simulation is None
