@@ -96,6 +96,9 @@ COMPARISONS: tuple[str, ...] = ("fusemax", "gna")
 RECORDINGS: Mapping[str, tuple[str, str]] = {
     "h100": ("h100_recording.csv", "h100_sxm"),
     "h200": ("h200_recording.csv", "h200"),
+    "h100_probe": ("h100_probe.csv", ""),
+    "h100_scans": ("h100_scans.csv", ""),
+    "h200_scans": ("h200_scans.csv", ""),
     "h100_energy": ("h100_energy.csv", ""),
     "h200_energy": ("h200_energy.csv", ""),
     "published": ("published_timings.csv", ""),

@@ -260,7 +260,7 @@ def _own(line: _Reading, **measured: Any) -> Row:  # noqa: ANN401
         if sized:
             shape["size"] = _size(params, dtype)
         else:
-            shape |= _shape(line) | _tuned(line, params)
+            shape |= _shape(line) | _tuned(line, params) | _flexible(line.text("kernel"))
             masked = _masked(line, params)
     except ValueError as error:
         why = str(error)
@@ -316,6 +316,25 @@ def _tuned(line: _Reading, params: Mapping[str, str]) -> dict[str, Any]:
     if splits:
         found["splits"] = int(splits)
     return found
+
+
+_FLEX_MASKS = ("dense", "causal", "sliding", "na2d", "na3d")
+_FLEX_SCORES = ("alibi", "softcap")
+
+
+def _flexible(kernel: str) -> dict[str, str]:
+    """The score function of FlexAttention that a kernel's name ends in.
+
+    >>> _flexible("flex_softcap"), _flexible("flex_causal"), _flexible("triton_flash")
+    ({'score': 'softcap'}, {}, {})
+    """
+    word = kernel.removeprefix("flex_")
+    if word == kernel or word in _FLEX_MASKS:
+        return {}
+    if word not in _FLEX_SCORES:
+        known = ", ".join((*_FLEX_MASKS, *_FLEX_SCORES))
+        raise ValueError(f"wanted a mask or score function of flex ({known}), found {word!r}")
+    return {"score": word}
 
 
 def _volume(text: str) -> int:

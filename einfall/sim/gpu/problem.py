@@ -24,6 +24,7 @@ class Problem:
     cold: Nothing is found in L2: the benchmark rotates buffers or flushes.
     chunk: That of a linear attention, which `decays` where it forgets at a rate of each head.
     piece: One kernel of several.
+    score: Name of a function that each score goes through: `alibi`, `softcap`.
     size: The count that a stream or matrix product has.
     alternatives: The same problem as other tiles would cut it, of which a tuner takes the fastest.
     """
@@ -50,6 +51,7 @@ class Problem:
     chunk: int | None = None
     decays: bool = False
     piece: str = ""
+    score: str = ""
     cold: bool = False
     alternatives: tuple[Problem, ...] = ()
 

@@ -125,6 +125,7 @@ class KernelSchedule(Spec):
     whole of each, and lengths are ragged that do not fill them.
     One that `masks_all` compares in every tile it visits as soon as any of them is masked, and
     takes `mask_ops` for each axis of the neighbourhood and once more.
+    `score_ops` are FP32 slots a score for each score function that it takes by name.
     One that `gathers` loads keys token by token of a list, none ahead of the step before.
     Keys of fewer than `least_tiles` tiles are not split.
     `serving` is the share of the time for operands from shared memory that its products do not hide
@@ -173,6 +174,7 @@ class KernelSchedule(Spec):
     checks_ragged: Literal["never", "dense", "always"] = "never"
     ragged_ops: float = Field(3.0, ge=0)
     mask_block: int | None = Field(None, gt=0)
+    score_ops: Mapping[str, float] = Field(default_factory=dict)
     masks_all: bool = False
     gathers: bool = False
     otherwise: str | None = None

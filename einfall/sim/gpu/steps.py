@@ -84,7 +84,8 @@ def step(kernel: KernelSchedule, tile: Tile, problem: Problem, gpu: Gpu) -> Step
     M, N = tile.rows, tile.keys
     E, F = kernel.width(problem.head_dim), kernel.width(problem.value_dim)
     flops = flops_of_step(kernel, tile, problem)
-    ops = M * N * (kernel.softmax_ops + kernel.exp_emulated * kernel.emulation_ops)
+    scored = kernel.softmax_ops + kernel.score_ops.get(problem.score, 0.0)
+    ops = M * N * (scored + kernel.exp_emulated * kernel.emulation_ops)
     each = kernel.kv_ops_fp8 if problem.kv_dtype == "fp8" else kernel.kv_ops
     ops += kernel.ragged_ops * M * N * checked(kernel, tile, problem)
     ops += kernel.rescaled * M * F + each * N * (E + F)
