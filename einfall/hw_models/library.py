@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import TypeAlias
 
 from einfall.hw_models.gpu import Gpu
+from einfall.hw_models.optical_4f import Optical4f
 from einfall.hw_models.spatial_array import SpatialArray
 from einfall.hw_models.yaml_door import Source, SpecError, did_you_mean, read_document
 
-Machine: TypeAlias = SpatialArray | Gpu
-KINDS: Mapping[str, type[Machine]] = {"gpu": Gpu, "spatial_array": SpatialArray}
+Machine: TypeAlias = SpatialArray | Gpu | Optical4f
+KINDS: Mapping[str, type[Machine]] = {
+    "gpu": Gpu,
+    "optical_4f": Optical4f,
+    "spatial_array": SpatialArray,
+}
 
 DEVICES = Path(__file__).parent / "devices"
 
