@@ -89,13 +89,14 @@ class Modulator(Plane):
 
 
 class Camera(Plane):
-    """The plane that is read. It reads `pixel_rate` pixels a second at most, in a window if need be.
+    """The plane that is read: `rate` frames and `pixel_rate` pixels a second at most.
 
-    `full_well` electrons fill a pixel, `read_noise` is the rms of reading it, in electrons;
+    `reads` is the window around all that light falls on, or the useful pixels alone. `full_well` electrons fill a pixel, `read_noise` is the rms of reading it, in electrons;
     `latency` passes from the end of the exposure to the first pixel out.
     """
 
     pixel_rate_hz: Hertz = Field(alias="pixel_rate")
+    reads: Literal["window", "useful"] = "window"
     bits: Bits
     latency_s: Seconds = Field(default=0.0, alias="latency")
     quantum_efficiency: Part

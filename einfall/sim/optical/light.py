@@ -1,0 +1,68 @@
+"""Light: photons for the bits wanted, exposures that a pixel's well allows, and their time.
+
+    photo-electrons        n = 3 · 4^b                  the square root taken of a Poisson count
+    with read noise r      n²/(n + r²) = 3 · 4^b
+    exposures              m = ⌈n / well⌉
+    light                  n · pixels · hc/λ / (QE · η · η_mask)                       [J]
+    time                   light / laser power                                         [s]
+
+Left out: speckle, zero order, stray light, and what saturates.
+
+Sources: shot noise of a square root is 1/2 at every level, and a step's is 1/√12 of it: n = 3·4^b.
+Passive mask: |H| <= 1.
+"""
+
+from __future__ import annotations
+
+from math import ceil, log2, sqrt
+
+from einfall.hw_models.optical_4f import Optical4f
+from einfall.sim.numeric import Number
+
+MASK_PART = 0.63
+"""Light that a passive mask of one smooth kernel lets through: a scalar run of the notes."""
+
+
+def electrons(bits: float, read_noise: float = 0.0) -> float:
+    """Photo-electrons at full scale for so many bits of the amplitude.
+
+    The positive root of n² = n₀·(n + r²) with n₀ = 3·4^b.
+
+    >>> electrons(4), electrons(8)
+    (768.0, 196608.0)
+    """
+    ideal = 3 * 4.0**bits
+    return (ideal + sqrt(ideal**2 + 4 * ideal * read_noise**2)) / 2
+
+
+def bits_of(electrons_: float, read_noise: float = 0.0) -> float:
+    """Bits of the amplitude that so many photo-electrons give: log₄(n² / (3·(n + r²))).
+
+    >>> round(bits_of(1e4), 1), round(bits_of(1e6), 1)
+    (5.9, 9.2)
+    """
+    return log2(electrons_**2 / (electrons_ + read_noise**2) / 3) / 2
+
+
+def exposures(optics: Optical4f, bits: float) -> int:
+    """Exposures that are averaged so that full wells hold enough electrons: ⌈n / well⌉."""
+    camera = optics.camera
+    return ceil(electrons(bits, camera.read_noise) / camera.full_well)
+
+
+def light_j(optics: Optical4f, bits: float, pixels: Number) -> Number:
+    """Light that leaves the laser for one frame, all its exposures [J].
+
+    Args:
+        optics: The system.
+        bits: Bits of the amplitude wanted.
+        pixels: Pixels of the camera on which light falls, whether they count or not.
+
+    >>> from einfall.hw_models import load
+    >>> ideal = load("optical_4f_ideal")
+    >>> round(light_j(ideal, 8, 2160**2) * MASK_PART * 1e6, 1)  # 5.7 µJ before the mask
+    5.7
+    """
+    each = electrons(bits, optics.camera.read_noise) * optics.photon_j
+    part = optics.camera.quantum_efficiency * optics.lenses.transmission * MASK_PART
+    return each * pixels / part
