@@ -1,4 +1,4 @@
-"""The 4f optical system: input modulator, lens, mask modulator, lens, camera, each a focal length on.
+"""The 4f optical system: input modulator, lens, mask modulator, lens, camera, a focal length apart.
 
 One frame multiplies the spectrum of the input plane by the mask: the camera sees a convolution as
 large as the plane. What a plane can hold, how often it can change and what a pixel costs is here;
@@ -91,8 +91,9 @@ class Modulator(Plane):
 class Camera(Plane):
     """The plane that is read: `rate` frames and `pixel_rate` pixels a second at most.
 
-    `reads` is the window around all that light falls on, or the useful pixels alone. `full_well` electrons fill a pixel, `read_noise` is the rms of reading it, in electrons;
-    `latency` passes from the end of the exposure to the first pixel out.
+    `reads` is the window around all that light falls on, or the useful pixels alone. `full_well`
+    electrons fill a pixel, `read_noise` is the rms of reading it, in electrons; `latency` passes
+    from the end of the exposure to the first pixel out.
     """
 
     pixel_rate_hz: Hertz = Field(alias="pixel_rate")
@@ -187,7 +188,7 @@ class Optical4f(Spec):
 
     @property
     def matched_side(self) -> float:
-        """Pixels along a side of which the mask has one for each of their DFT's bins: λf/(d·d_mask).
+        """Pixels along a side for which the mask has one for each bin of the DFT: λf/(d·d_mask).
 
         A lens lays spatial frequency u at λ·f·u, so that the mask's pitch samples it in steps of
         d_mask/(λ·f), and a plane of N pixels needs steps of 1/(N·d).

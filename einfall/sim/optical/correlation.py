@@ -73,7 +73,7 @@ class Correlation:
         return self.pairs * self.output_pixels * rows * columns
 
     def clean_pitch(self) -> Sides:
-        """Rows and columns between maps on the plane so that no output touches what counts of another.
+        """Rows and columns between maps so that no output touches what counts of another.
 
             full, circular  M+N-1      same  M + ⌈(N-1)/2⌉      valid  max(M, N)
 

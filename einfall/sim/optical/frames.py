@@ -1,4 +1,4 @@
-"""Frames of one layer as steps of the Pipeline: planes are written, light goes through, pixels come out.
+"""Frames of one layer as steps of the Pipeline: planes are written, light passes, pixels are read.
 
 A step is one frame. Parts share nothing; within one, each input plane meets each mask. Of the two
 modulators the one in the inner loop changes with every frame, the other holds what it shows.
@@ -149,7 +149,7 @@ def _load(layer: Layer, optics: Optical4f, plane: Held) -> Task:
 
 
 def _is_stored(layer: Layer, modulator: Modulator, plane: Held) -> bool:
-    """Whether all masks of weights lie in memory beside the modulator, from one image to the next."""
+    """Whether the masks of all weights lie in memory beside the modulator, for every image."""
     distinct = int(layer.tiling.parts) * layer.masks
     return plane == "mask" and layer.correlation.known and distinct <= modulator.stored_frames
 

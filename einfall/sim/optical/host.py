@@ -23,8 +23,25 @@ FLOP = "flop"
 """A floating point operation of an FFT, beside the operations of the language."""
 
 TRANSCENDENTAL = frozenset(
-    "exp log log1p sqrt rsqrt reciprocal div pow cos sin tanh erf softplus sigmoid elu1 gelu "
-    "silu".split()
+    [
+        "exp",
+        "log",
+        "log1p",
+        "sqrt",
+        "rsqrt",
+        "reciprocal",
+        "div",
+        "pow",
+        "cos",
+        "sin",
+        "tanh",
+        "erf",
+        "softplus",
+        "sigmoid",
+        "elu1",
+        "gelu",
+        "silu",
+    ]
 )
 """Operations of a GPU's MUFU, one each; what a composed one adds on the FP32 lanes is left out."""
 
@@ -51,7 +68,7 @@ def rate(machine: Machine, op: str) -> Rate:
         return _on_gpu(machine, op)
     if isinstance(machine, SpatialArray):
         return _on_array(machine, op)
-    raise MappingError(f"host {machine.name}: wanted a gpu or a spatial_array, found {machine.kind}")
+    raise _not_a_host(machine)
 
 
 def memory(machine: Machine) -> Rate:
@@ -64,7 +81,12 @@ def memory(machine: Machine) -> Rate:
         dram = machine.dram
         each = dram.access_energy_j / dram.access_bytes
         return Rate("host.memory", 1 / dram.bandwidth_bytes_per_s, each)
-    raise MappingError(f"host {machine.name}: wanted a gpu or a spatial_array, found {machine.kind}")
+    raise _not_a_host(machine)
+
+
+def _not_a_host(machine: Machine) -> MappingError:
+    wanted = f"host {machine.name}: wanted a gpu or a spatial_array"
+    return MappingError(f"{wanted}, found {machine.kind}")
 
 
 def times_s(machine: Machine, operations: Mapping[str, float]) -> dict[str, float]:

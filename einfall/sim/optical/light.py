@@ -44,6 +44,15 @@ def bits_of(electrons_: float, read_noise: float = 0.0) -> float:
     return log2(electrons_**2 / (electrons_ + read_noise**2) / 3) / 2
 
 
+def averaging_bits(frames: int) -> float:
+    """Bits won by the mean of so many exposures: ½ · log₂ m.
+
+    >>> averaging_bits(4)
+    1.0
+    """
+    return log2(frames) / 2
+
+
 def exposures(optics: Optical4f, bits: float) -> int:
     """Exposures that are averaged so that full wells hold enough electrons: ⌈n / well⌉."""
     camera = optics.camera

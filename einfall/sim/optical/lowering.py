@@ -8,7 +8,9 @@ makes or needs them. Phases follow each other, as each needs the whole of the on
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any
 
 from einfall.einsum_cascades.counts import einsum_ops, elements
 from einfall.einsum_cascades.einsum import Cascade, Einsum
@@ -21,13 +23,22 @@ from einfall.sim.nest import Loop, Nest, Work
 from einfall.sim.numeric import Number
 from einfall.sim.optical import frames, host, light
 from einfall.sim.optical.correlation import Correlation
-from einfall.sim.optical.forms import correlation
+from einfall.sim.optical.forms import correlation, is_weight
 from einfall.sim.optical.frames import Held, Layer
 from einfall.sim.optical.mapping import OpticalMapping
 from einfall.sim.optical.planes import Planes, planes
 from einfall.sim.optical.signs import never_negative
-from einfall.sim.optical.tilings import Tiling, tilings
+from einfall.sim.optical.tilings import tilings
 from einfall.sim.pipeline import Count, Phase, Pipeline, Task, Use
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """The Pipeline of a cascade, and the layers that its phases of frames are."""
+
+    pipeline: Pipeline
+    layers: tuple[Layer, ...]
+
 
 PUBLISHED_FRAMES = 4
 """Frames of a convolution in the published accounting: all four published times are 2.0 µs each."""
@@ -39,7 +50,7 @@ def lower(
     optics: Optical4f,
     mapping: OpticalMapping,
     accounting: Accounting,
-) -> Pipeline:
+) -> Lowered:
     """The phases of a cascade.
 
     Raises:
@@ -51,14 +62,17 @@ def lower(
     if not found:
         raise MappingError(_nothing(cascade, optics, mapping))
     if accounting.published:
-        return Pipeline(tuple(_published(n, c, optics, mapping) for n, c in found.items()))
+        chosen = tuple(_published_layer(n, c, optics, mapping) for n, c in found.items())
+        return Lowered(Pipeline(tuple(_published(each, optics) for each in chosen)), chosen)
+    chosen = tuple(_fastest(n, c, optics, mapping, machine) for n, c in found.items())
+    by_name = {layer.name: layer for layer in chosen}
     phases: list[Phase] = []
     for on_optics, group in groupby(cascade.einsums, key=lambda e: e.name in found):
         if on_optics:
-            phases += [_fastest(e.name, found[e.name], optics, mapping, machine) for e in group]
+            phases += [_phase(by_name[e.name], optics, machine) for e in group]
         else:
             phases.append(_on_host(cascade, tuple(group), sizes, optics, machine))
-    return Pipeline(tuple(phases))
+    return Lowered(Pipeline(tuple(phases)), chosen)
 
 
 def correlations(
@@ -67,7 +81,8 @@ def correlations(
     """The Einsums that go to the optics, as correlations."""
     positive = never_negative(cascade)
     if mapping.inputs == "nonnegative":
-        positive |= {access.tensor for access in cascade.inputs if _is_data(cascade, access.tensor)}
+        names = (access.tensor for access in cascade.inputs)
+        positive |= {name for name in names if not is_weight(cascade, name)}
     found = {
         einsum.name: correlation(cascade, einsum, sizes, optics.side, positive)
         for einsum in cascade.einsums
@@ -75,12 +90,6 @@ def correlations(
     }
     wanted = mapping.data == "optics"
     return {name: c for name, c in found.items() if c is not None and (c.known or wanted)}
-
-
-def _is_data(cascade: Cascade, tensor: str) -> bool:
-    from einfall.sim.optical.forms import is_weight
-
-    return not is_weight(cascade, tensor)
 
 
 def _nothing(cascade: Cascade, optics: Optical4f, mapping: OpticalMapping) -> str:
@@ -99,16 +108,22 @@ def _nothing(cascade: Cascade, optics: Optical4f, mapping: OpticalMapping) -> st
 # Optics -------------------------------------------------------------------------------------------
 
 
+def _phase(layer: Layer, optics: Optical4f, machine: Machine) -> Phase:
+    return frames.phase(layer, optics, machine, light.exposures(optics, optics.word_bits))
+
+
 def _fastest(
     name: str, c: Correlation, optics: Optical4f, mapping: OpticalMapping, machine: Machine
-) -> Phase:
-    """The phase of the fastest tiling and order; of equals the one that writes fewest planes."""
-    exposures = light.exposures(optics, optics.word_bits)
+) -> Layer:
+    """The fastest tiling and order of planes; of equals the one that writes fewest planes."""
     candidates = _undominated(layers(name, c, optics, mapping), optics)
     if not candidates:
         raise MappingError(_too_large(name, c, optics, mapping))
-    phases = [(frames.phase(layer, optics, machine, exposures), layer) for layer in candidates]
-    return min(phases, key=lambda p: (closed_form.phase_time_s(p[0]), _writes(p[1])))[0]
+
+    def cost(layer: Layer) -> tuple[Any, int]:
+        return closed_form.phase_time_s(_phase(layer, optics, machine)), _writes(layer)
+
+    return min(candidates, key=cost)
 
 
 def layers(
@@ -162,25 +177,27 @@ def _too_large(name: str, c: Correlation, optics: Optical4f, mapping: OpticalMap
     )
 
 
-def _published(name: str, c: Correlation, optics: Optical4f, mapping: OpticalMapping) -> Phase:
-    """Each single-channel convolution takes 4 frames, whatever is on the plane; nothing else counts.
+def _published_layer(
+    name: str, c: Correlation, optics: Optical4f, mapping: OpticalMapping
+) -> Layer:
+    """Images side by side where nothing else is asked for, at the full pitch, without signs."""
+    found = tilings(c, optics.side, c.full_pitch(), mapping.tiling or "batch")
+    tiling = min(found, key=lambda t: int(t.frames), default=None)
+    if tiling is None:
+        raise MappingError(_too_large(name, c, optics, replace(mapping, pitch="full")))
+    return Layer(name, c, tiling, Planes(1, 1, 1, 1), "input")
+
+
+def _published(layer: Layer, optics: Optical4f) -> Phase:
+    """Each single-channel convolution takes 4 frames, however full the plane; nothing else counts.
 
     Source: FatNet's four published times of ResNet-18 and FatNet, all N_conv · 2.0 µs / batch.
     """
-    tiling: Tiling = min(
-        tilings(c, optics.side, c.full_pitch(), mapping.tiling or "batch"),
-        key=lambda t: int(t.frames),
-        default=None,
-    ) or _refuse(name, c, optics, mapping)
-    once = ("frame",)
-    nest = Nest({"frames": int(tiling.frames)}, (Loop("frame", "frames", 1),))
+    nest = Nest({"frames": layer.frames}, (Loop("frame", "frames", 1),))
     use = Use("mask", Work(PUBLISHED_FRAMES / optics.mask.rate_hz))
     count = Count("mask", "update", Work(PUBLISHED_FRAMES * optics.mask.side**2))
-    return Phase(name, nest, (Task("convolution", (use,), once, counts=(count,)),), ideal=True)
-
-
-def _refuse(name: str, c: Correlation, optics: Optical4f, mapping: OpticalMapping) -> Tiling:
-    raise MappingError(_too_large(name, c, optics, mapping))
+    task = Task("convolution", (use,), ("frame",), counts=(count,))
+    return Phase(layer.name, nest, (task,), ideal=True)
 
 
 # The host -----------------------------------------------------------------------------------------
@@ -199,7 +216,9 @@ def _on_host(
     for tensor in _through_memory(cascade, einsums):
         moved = float(elements(cascade, tensor, sizes)) * word
         use = Use(each.unit, Work(moved * each.s))
-        tasks.append(Task(f"move {tensor}", (use,), (), counts=(Count(each.unit, "byte", Work(moved)),)))
+        tasks.append(
+            Task(f"move {tensor}", (use,), (), counts=(Count(each.unit, "byte", Work(moved)),))
+        )
     return Phase(_phase_name(einsums), Nest({}, ()), tuple(tasks), ideal=True)
 
 
@@ -219,7 +238,7 @@ def _einsum_task(
 
 
 def _through_memory(cascade: Cascade, einsums: Sequence[Einsum]) -> Iterator[str]:
-    """Tensors that a group of Einsums reads from elsewhere, and those of its own needed elsewhere."""
+    """Tensors that a group of Einsums reads from elsewhere, and its own that are needed there."""
     own = {e.name for e in einsums}
     read = dict.fromkeys(a.tensor for e in einsums for a in e.operands if a.tensor not in own)
     others = {a.tensor for e in cascade.einsums if e.name not in own for a in e.operands}

@@ -5,8 +5,9 @@ A tiling by name, or `best` for the fastest of all; then, after a colon, what el
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Literal, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_type_hints
 
 from einfall.einsum_cascades.checks import hint
 from einfall.sim.mapping import MappingError
@@ -57,23 +58,24 @@ def parse_mapping(text: str) -> OpticalMapping:
     OpticalMapping(tiling='mix', pitch='clean', signs='split', inputs='nonnegative', data='optics')
     """
     word, _, rest = text.partition(":")
-    problems, options = [], {}
     choices = {f: get_args(t) for f, t in get_type_hints(OpticalMapping).items() if f != "tiling"}
-    if word not in (BEST, *NAMES):
-        known = ", ".join((BEST, *NAMES))
-        problems.append(f"wanted one of {known}, found {word!r}{hint(word, (BEST, *NAMES))}")
+    problems = [] if word in (BEST, *NAMES) else [_wanted("", word, (BEST, *NAMES))]
+    options: dict[str, Any] = {}
     for part in filter(None, (p.strip() for p in rest.split(","))):
         key, _, value = part.partition("=")
         if key not in choices:
-            known = ", ".join(choices)
-            problems.append(f"wanted one of {known}, found {key!r}{hint(key, choices)}")
+            problems.append(_wanted("", key, choices))
         elif value not in choices[key]:
-            known = " or ".join(choices[key])
-            problems.append(f"wanted {key}={known}, found {value!r}{hint(value, choices[key])}")
+            problems.append(_wanted(f"{key}=", value, choices[key]))
         elif key in options:
-            problems.append(f"wanted {key} once, found it again: remove one")
-        else:
-            options[key] = value
+            problems.append(f"wanted {key} once, found it again; remove one")
+        options[key] = value
     if problems:
         raise MappingError("\n".join(f"mapping {text}: {problem}" for problem in problems))
     return OpticalMapping(next((n for n in NAMES if n == word), None), **options)
+
+
+def _wanted(key: str, found: str, known: Iterable[str]) -> str:
+    names = list(known)
+    way_out = hint(found, names, "leave it out")
+    return f"wanted {key}{' or '.join(names)}, found {found!r}; {way_out}"

@@ -1,4 +1,4 @@
-"""Which tensors of a cascade hold no values below zero: optics saves half of the frames for them."""
+"""Which tensors of a cascade hold no values below zero: they take half of the frames."""
 
 from __future__ import annotations
 
@@ -6,10 +6,24 @@ from collections.abc import Collection
 
 from einfall.einsum_cascades.einsum import Access, Cascade, Expr, Number
 
-ALWAYS = frozenset("exp square abs sqrt sigmoid softplus relu elu1 less equal rsqrt".split())
+ALWAYS = frozenset(
+    [
+        "exp",
+        "square",
+        "abs",
+        "sqrt",
+        "sigmoid",
+        "softplus",
+        "relu",
+        "elu1",
+        "less",
+        "equal",
+        "rsqrt",
+    ]
+)
 """Operations whose result is never negative."""
 
-IF_ALL = frozenset("add mul div min pow".split())
+IF_ALL = frozenset(["add", "mul", "div", "min", "pow"])
 """Operations that keep numbers from getting negative if none was."""
 
 

@@ -82,7 +82,7 @@ def tiles_a_side(correlation: Correlation, side: Number, pitch: Sides) -> Sides:
 
 def fits(correlation: Correlation, side: int, pitch: Sides) -> bool:
     """Whether one pair fits the plane."""
-    return min(tiles_a_side(correlation, side, pitch)) >= 1
+    return all(int(n) >= 1 for n in tiles_a_side(correlation, side, pitch))
 
 
 def none(c: Correlation, side: Number, pitch: Sides) -> Tiling:
@@ -99,7 +99,9 @@ def batch(c: Correlation, side: Number, pitch: Sides) -> Tiling:
     """
     n = prod(tiles_a_side(c, side, pitch))
     images = minimum(n, c.images)
-    return Tiling("batch", pitch, images, 1, c.groups * c.channels, ceil_div(c.images, n), c.kernels)
+    return Tiling(
+        "batch", pitch, images, 1, c.groups * c.channels, ceil_div(c.images, n), c.kernels
+    )
 
 
 def kernel(c: Correlation, side: Number, pitch: Sides) -> Tiling:
@@ -112,7 +114,7 @@ def kernel(c: Correlation, side: Number, pitch: Sides) -> Tiling:
 
 
 def channel(c: Correlation, side: Number, pitch: Sides) -> Tiling:
-    """Channels side by side, the kernel of each mirrored about the middle: matching pairs meet there.
+    """Channels side by side, their kernels mirrored about the middle: matching pairs meet there.
 
     Of c² channels' tiles one is read. Channels that do not fit the plane are summed by the host.
 
@@ -159,9 +161,7 @@ def mixes(c: Correlation, side: int, pitch: Sides) -> Iterator[Tiling]:
     """
     rows, columns = (int(n) for n in tiles_a_side(c, side, pitch))
     shares = {
-        (a * b, (rows // a) * (columns // b))
-        for a in _useful(rows)
-        for b in _useful(columns)
+        (a * b, (rows // a) * (columns // b)) for a in _useful(rows) for b in _useful(columns)
     }
     for images, kernels in _undominated(shares):
         for groups in _groups(c, images, kernels):
