@@ -70,6 +70,29 @@ class OpticalEstimate(PipelineEstimate):
         mask = MASK_BITS.get(o.mask.modulates, o.word_bits)
         return {"word": o.word_bits, "camera": o.camera.bits, "shot": averaged, "mask": mask}
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader could take for granted and is not so."""
+        o, found = self.device, []
+        if self.accounting.published:
+            return (
+                "--accounting artifact counts each single-channel convolution as 4 frames, and "
+                "nothing of signs, fill, masks, transfers or the host",
+            )
+        exposures = light.exposures(o, o.word_bits)
+        if exposures > 1:
+            well = light.bits_of(o.camera.full_well, o.camera.read_noise)
+            found.append(
+                f"each frame takes {exposures} exposures for {o.word_bits:g} bits: a full well "
+                f"gives {well:.1f}"
+            )
+        if o.mask.modulates in MASK_BITS:
+            found.append(
+                f"a mask that modulates {o.mask.modulates} alone leaves about "
+                f"{MASK_BITS[o.mask.modulates]:g} bits of kernels that were not trained for it"
+            )
+        return tuple(found)
+
     def action_energy_j(self, component: str, action: str) -> Number:
         """Energy of one action [J]."""
         o = self.device
@@ -117,7 +140,7 @@ class OpticalEstimate(PipelineEstimate):
     @property
     def _plane(self) -> float:
         """Tiles that hold a useful pair, over all tiles of all frames."""
-        full = sum(layer.frames * _tiles(layer, self.device.side) for layer in self.layers)
+        full = sum(layer.frames * tiles(layer, self.device.side) for layer in self.layers)
         useful = sum(float(layer.correlation.pairs) for layer in self.layers)
         return useful / full if full else 0.0
 
@@ -146,7 +169,8 @@ class OpticalEstimate(PipelineEstimate):
         }
 
 
-def _tiles(layer: Layer, side: int) -> int:
+def tiles(layer: Layer, side: int) -> int:
+    """Tiles of a full plane at the pitch of a layer."""
     rows, columns = (int(p) for p in layer.tiling.pitch)
     return (side // rows) * (side // columns)
 
