@@ -251,8 +251,6 @@ class SpatialArray(Spec):
         return units + self.buffer.area_mm2 + self.network_area_mm2
 
 
-
-
 def _wrong_parts(ops: Mapping[str, Op], kind: str) -> Iterator[Wrong]:
     """What is wrong with a composition: parts that the unit lacks, or that lead back to it."""
     parts = ops[kind].parts or {}

@@ -105,7 +105,6 @@ def refused(problems: Sequence[Wrong]) -> ValidationError:
     return ValidationError.from_exception_data("spec", details)
 
 
-
 @dataclass(frozen=True, slots=True)
 class Place:
     """A line of a file, counted from one."""
