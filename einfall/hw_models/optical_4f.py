@@ -7,7 +7,7 @@ which maps and kernels are laid on it is `sim.optical`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import floor
 from typing import Annotated, Literal
 
@@ -230,6 +230,11 @@ class Optical4f(Spec):
         return self.lenses.diameter_m / (4 * self.wavelength_m * f_number)
 
     @property
+    def image_pitch_m(self) -> float:
+        """Pitch of the input's pixels on the camera: d · f₂ / f₁ [m]."""
+        return self.input.pitch_m * self.lenses.magnification
+
+    @property
     def flight_s(self) -> float:
         """Time of light from input to camera: 2·(f₁ + f₂) / c [s], that is 4f/c for equal lenses.
 
@@ -246,10 +251,35 @@ class Optical4f(Spec):
         return PLANCK_J_S * LIGHT_M_PER_S / self.wavelength_m
 
     @property
+    def frame_limits_hz(self) -> Mapping[str, float]:
+        """Frames a second that each of the planes allows, by the field that says so [Hz].
+
+        The camera has two: its frames, and its pixels over those of the square that is read.
+        """
+        return {
+            "input.rate": self.input.rate_hz,
+            "mask.rate": self.mask.rate_hz,
+            "camera.rate": self.camera.rate_hz,
+            "camera.pixel_rate": self.camera.pixel_rate_hz / self.side**2,
+        }
+
+    @property
     def frame_hz(self) -> float:
         """Frames a second if every plane changes in each: the slowest plane's rate."""
-        reads = self.camera.pixel_rate_hz / self.side**2
-        return min(self.input.rate_hz, self.mask.rate_hz, self.camera.rate_hz, reads)
+        return min(self.frame_limits_hz.values())
+
+    @property
+    def peak_macs_per_s(self) -> float:
+        """Multiply-adds a second of dot products that fill the plane: side² · frame_hz.
+
+        Whatever their length: a frame has side²/p² outputs of p² multiply-adds. Signs and bits cost
+        frames; convolutions with larger kernels do more a frame.
+
+        >>> from einfall.hw_models import load
+        >>> load("optical_4f_ideal").peak_macs_per_s  # 2160² at 2 MHz
+        9331200000000.0
+        """
+        return self.side**2 * self.frame_hz
 
     @model_validator(mode="after")
     def _is_possible(self) -> Optical4f:
@@ -286,7 +316,7 @@ def _mask_samples_a_plane(o: Optical4f) -> Iterator[Wrong]:
 
 def _camera_fits_the_image(o: Optical4f) -> Iterator[Wrong]:
     """A pixel of the input is imaged on a pixel of the camera."""
-    image = o.input.pitch_m * o.lenses.magnification
+    image = o.image_pitch_m
     if abs(image / o.camera.pitch_m - 1) > PITCH_TOLERANCE:
         second = o.camera.pitch_m / o.input.pitch_m * o.lenses.focal_length_m
         text = (
