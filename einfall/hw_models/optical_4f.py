@@ -141,12 +141,13 @@ class Laser(Spec):
 class Host(Spec):
     """What does all that is no convolution: a machine of another kind, and the link to the optics.
 
-    `link` is each direction's bandwidth; where none is given transfers cost no time, as the papers
-    have it. `machine` is a machine that ships or a file.
+    `link` takes frames to the modulators, `camera_link` pictures back; where neither is given
+    transfers cost no time, as the papers have it. `machine` is a machine that ships or a file.
     """
 
     machine: str
     link_bytes_per_s: BytesPerSecond | None = Field(default=None, alias="link")
+    camera_link_bytes_per_s: BytesPerSecond | None = Field(default=None, alias="camera_link")
     link_j_per_byte: JoulesPerByte = Field(default=0.0, alias="link_energy")
 
     @field_validator("machine")

@@ -179,8 +179,8 @@ def _read(layer: Layer, optics: Optical4f, at: tuple[str, ...]) -> Task:
     pixels = layer.pixels_read(optics)
     sent = pixels * optics.camera.bits / 8
     uses = [Use("camera", Work(camera_s(optics, pixels)))]
-    if optics.host.link_bytes_per_s:
-        uses.append(Use("link out", Work(sent / optics.host.link_bytes_per_s), shared=True))
+    if optics.host.camera_link_bytes_per_s:
+        uses.append(Use("link out", Work(sent / optics.host.camera_link_bytes_per_s), shared=True))
     return Task(
         "read",
         tuple(uses),
