@@ -153,11 +153,12 @@ class Host(Spec):
     @field_validator("machine")
     @classmethod
     def _is_a_machine_of_another_kind(cls, name: str) -> str:
-        from einfall.hw_models.library import load
+        from einfall.hw_models.library import kind_of, load
 
-        kind = load(name).kind
-        if kind == "optical_4f":
-            raise ValueError(f"want a machine of another kind to compute, found {name} ({kind})")
+        if kind_of(name) == "optical_4f":  # before it is read: it may be this very machine
+            found = f"found {name} (optical_4f)"
+            raise ValueError(f"want a machine of another kind to compute, {found}")
+        load(name)  # all its mistakes, here and now
         return name
 
 
