@@ -76,16 +76,16 @@ class Modulator(Plane):
 
     @property
     def frame_bytes(self) -> float:
-        """Bytes of one frame of the square over the link; a complex pixel has two numbers.
+        """Bytes of one frame over the link, dark borders included; a complex pixel has two numbers.
 
-        side² · bits / 8, twice that for complex pixels
+        columns · rows · bits / 8, twice that for complex pixels
 
         >>> from einfall.hw_models import load
-        >>> load("optical_4f_dmd").input.frame_bytes  # 1080² binary pixels
-        145800.0
+        >>> load("optical_4f_dmd").input.frame_bytes  # 1920 x 1080 binary pixels
+        259200.0
         """
         numbers = 2 if self.modulates == "complex" else 1
-        return self.side**2 * self.bits / 8 * numbers
+        return self.columns * self.rows * self.bits / 8 * numbers
 
 
 class Camera(Plane):

@@ -12,13 +12,14 @@ are laid out as the smallest rectangle that holds them. Everything else is the h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import ceil, sqrt
+from typing import cast
 
 from einfall.einsum_cascades.counts import volume
-from einfall.einsum_cascades.einsum import Access, Apply, Cascade, Einsum
+from einfall.einsum_cascades.einsum import Access, Apply, Cascade, Einsum, Window
 from einfall.sim.numeric import Number
-from einfall.sim.optical.correlation import Correlation
+from einfall.sim.optical.correlation import Correlation, Mode, Sides
 
 DATA_KEYS = frozenset({"batch", "tokens", "rows", "queries", "keys"})
 """Words of ranks that data has and weights have not."""
@@ -75,22 +76,32 @@ def correlation(
     pair = operands(einsum)
     if pair is None:
         return None
-    map_, kernel = _map_and_kernel(cascade, einsum, *pair)
+    map_, kernel = _map_and_kernel(cascade, *pair)
+    windows = _windows(cascade, map_)
+    slides = {w.output for w in windows} | {w.kernel for w in windows}
     of = {a: _ranks(cascade, einsum, a) for a in (map_, kernel)}
     out, whole = _ranks(cascade, einsum, einsum.output), cascade.iteration_ranks(einsum)
+    if not _runs_over(windows, out, of[kernel]) or len({w.mode for w in windows}) > 1:
+        return None
+    whole = tuple(rank for rank in whole if rank not in slides)
     shared = [r for r in whole if r in of[map_] and r in of[kernel]]
 
     def size(ranks: Iterable[str]) -> int:
         return int(volume(cascade, ranks, sizes))
 
     summed = size(r for r in shared if r not in out)
-    sides, channels = _rectangle(summed, side)
+    if windows:
+        maps, kernels = _sides(windows, sizes)
+        mode, channels = windows[0].mode, summed
+    else:
+        (maps, channels), mode = _rectangle(summed, side), "valid"
+        kernels = maps
     return Correlation(
         images=size(r for r in whole if r in of[map_] and r not in of[kernel]),
         kernels=size(r for r in whole if r in of[kernel] and r not in of[map_]),
-        map_sides=sides,
-        kernel_sides=sides,
-        mode="valid",
+        map_sides=maps,
+        kernel_sides=kernels,
+        mode=cast("Mode", mode),
         channels=channels,
         groups=size(r for r in shared if r in out),
         known=is_weight(cascade, kernel.tensor),
@@ -99,13 +110,35 @@ def correlation(
     )
 
 
-def _map_and_kernel(
-    cascade: Cascade, einsum: Einsum, left: Access, right: Access
-) -> tuple[Access, Access]:
-    """Weights are kernels; of two tensors of data the second is."""
-    if is_weight(cascade, left.tensor) and not is_weight(cascade, right.tensor):
+def _map_and_kernel(cascade: Cascade, left: Access, right: Access) -> tuple[Access, Access]:
+    """What is read in windows is a map, weights are kernels; of two tensors of data the second."""
+    if _windows(cascade, right):
         return right, left
-    return left, right
+    weights = is_weight(cascade, left.tensor) and not is_weight(cascade, right.tensor)
+    return (right, left) if weights and not _windows(cascade, left) else (left, right)
+
+
+def _windows(cascade: Cascade, access: Access) -> tuple[Window, ...]:
+    """The windows in which a tensor is read."""
+    found = (cascade.window(index) for index in access.indices)
+    return tuple(window for window in found if window is not None)
+
+
+def _runs_over(windows: Sequence[Window], out: Collection[str], kernel: Collection[str]) -> bool:
+    """Whether windows are of one or two axes, each summed over the kernel at every place."""
+    return len(windows) <= 2 and all(
+        w.output in out and w.kernel in kernel and w.kernel not in out and w.output not in kernel
+        for w in windows
+    )
+
+
+def _sides(windows: Sequence[Window], sizes: Mapping[str, Number]) -> tuple[Sides, Sides]:
+    """Rows and columns of maps and kernels; one row of a signal."""
+    maps = [int(sizes[w.rank]) for w in windows]
+    kernels = [int(sizes[w.kernel]) for w in windows]
+    if len(windows) == 1:
+        return (1, maps[0]), (1, kernels[0])
+    return (maps[0], maps[1]), (kernels[0], kernels[1])
 
 
 def _ranks(cascade: Cascade, einsum: Einsum, access: Access) -> frozenset[str]:
