@@ -171,9 +171,10 @@ def mixes(c: Correlation, side: int, pitch: Sides) -> Iterator[Tiling]:
 
 
 def _groups(c: Correlation, images: int, kernels: int) -> Iterator[int]:
-    """Numbers of groups that may share a plane with so much room."""
+    """Numbers of groups that may share a plane with so much room: the least for each ⌈groups/q⌉."""
     most = min(int(c.groups), images, kernels)
-    yield from (q for q in _useful(most) if q >= 1)
+    least = (1, *(q + 1 for q in _useful(int(c.groups) - 1)))
+    yield from (q for q in least if q <= most)
 
 
 def _useful(n: int) -> Iterator[int]:
