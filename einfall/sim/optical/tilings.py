@@ -155,10 +155,10 @@ def mix(
 
 
 def mixes(c: Correlation, side: int, pitch: Sides) -> Iterator[Tiling]:
-    """Every mix that could need fewest frames: most kernels beside each number of images and groups.
+    """Mixes, the one of fewest frames among them: most kernels beside so many images and groups.
 
-    Along a side, a images lie at the pitch s and b kernels at a·s, where a·b·s <= R. They are spread
-    evenly over frames, so that no more of the plane is lit than has to be.
+    Along a side, a images lie at the pitch s and b kernels at a·s, where a·b·s <= R. They are
+    spread evenly over frames, so that no more of the plane is lit than has to be.
     """
     rows, columns = (int(n) for n in tiles_a_side(c, side, pitch))
     shares = {
