@@ -155,7 +155,7 @@ def mix(
 
 
 def mixes(c: Correlation, side: int, pitch: Sides) -> Iterator[Tiling]:
-    """Every mix that could need fewest frames: most kernels beside so many images and groups.
+    """Mixes, the one of fewest frames among them: most kernels beside so many images and groups.
 
     Along a side, a images lie at the pitch s and b kernels at a·s, where a·b·s <= R. They are
     spread evenly over frames, so that no more of the plane is lit than has to be.
