@@ -94,12 +94,13 @@ def _host_s(busy: Mapping[str, float]) -> float:
 def _limits(e: OpticalEstimate) -> dict[str, str]:
     """What each bound is, in words."""
     o, n = e.device, len(e.layers)
+    layers = "one layer" if n == 1 else f"{n} layers"
     pixels = f"{o.side} x {o.side} pixels"
     clock = format_quantity(1 / least_frame_s(o), "Hz")
     return {
         "operation count": f"every tile of {pixels} of use, {clock} frames",
         "signs and bits": _multiplied(e),
-        "whole frames": f"{e.frames} frames of {n} layers, {float(e.utilization['plane']):.1%} of "
+        "whole frames": f"{e.frames:,} frames of {layers}, {float(e.utilization['plane']):.1%} of "
         "their tiles of use",
         "modulators": "planes are written as often as they change",
         "camera": "pixels are read",
