@@ -1,17 +1,18 @@
 """Quantities as text and as plain floats in base units: the only file that knows a prefix.
 
 Inside the program every number is a float in base units and its name says which (`_bytes`,
-`_bytes_per_s`, `_hz`, `_s`, `_j`, `_w`, `_mm2`). People write `3.35 TB/s`, `227 KiB`, `94.6 pJ`.
+`_bytes_per_s`, `_hz`, `_s`, `_j`, `_w`, `_m`, `_mm2`). People write `3.35 TB/s`, `227 KiB`,
+`94.6 pJ`.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, get_args
 
 from pydantic import BeforeValidator, Field, ValidationInfo
 
@@ -143,33 +144,46 @@ def _wanted(found: object, unit: str) -> str:
     return f"want a quantity in {unit}, such as '{UNITS[unit].example}', got {found!r}"
 
 
-def reads(unit: str) -> Callable[[object, ValidationInfo], object]:
+@dataclass(frozen=True, slots=True)
+class Reads:
     """A pydantic validator that reads text in `unit` and lets plain numbers pass.
 
     Numbers are in base units already when they come from Python; from a file (context
     `{"text": True}`) a number without its unit is refused.
     """
 
-    def read(value: object, info: ValidationInfo) -> object:
+    unit: str
+
+    def __call__(self, value: object, info: ValidationInfo) -> object:
+        """The number in base units."""
         if isinstance(value, str):
-            return parse(value, unit)
+            return parse(value, self.unit)
         if info.context and info.context.get("text"):
-            raise ValueError(_wanted(value, unit))
+            raise ValueError(_wanted(value, self.unit))
         return value
 
-    return read
+
+def unit_of(hint: object) -> str:
+    """Base unit of the numbers that a type stands for, or those within it; none is ''.
+
+    >>> unit_of(Hertz), unit_of(Mapping[str, Joules] | None), unit_of(float)
+    ('Hz', 'J', '')
+    """
+    if isinstance(hint, BeforeValidator):
+        return hint.func.unit if isinstance(hint.func, Reads) else ""
+    return next((unit for part in get_args(hint) if (unit := unit_of(part))), "")
 
 
 # Spelled out, one line a unit: type checkers refuse a function that returns an Annotated.
-Bytes = Annotated[float, BeforeValidator(reads("B")), Field(gt=0)]
-Bits = Annotated[float, BeforeValidator(reads("bit")), Field(gt=0)]
-BytesPerSecond = Annotated[float, BeforeValidator(reads("B/s")), Field(gt=0)]
-FlopsPerSecond = Annotated[float, BeforeValidator(reads("FLOP/s")), Field(gt=0)]
-Hertz = Annotated[float, BeforeValidator(reads("Hz")), Field(gt=0)]
-Seconds = Annotated[float, BeforeValidator(reads("s")), Field(ge=0)]
-Joules = Annotated[float, BeforeValidator(reads("J")), Field(ge=0)]
-JoulesPerByte = Annotated[float, BeforeValidator(reads("J/B")), Field(ge=0)]
-Watts = Annotated[float, BeforeValidator(reads("W")), Field(ge=0)]
-Volts = Annotated[float, BeforeValidator(reads("V")), Field(gt=0)]
-Metres = Annotated[float, BeforeValidator(reads("m")), Field(gt=0)]
-SquareMillimetres = Annotated[float, BeforeValidator(reads("mm^2")), Field(ge=0)]
+Bytes = Annotated[float, BeforeValidator(Reads("B")), Field(gt=0)]
+Bits = Annotated[float, BeforeValidator(Reads("bit")), Field(gt=0)]
+BytesPerSecond = Annotated[float, BeforeValidator(Reads("B/s")), Field(gt=0)]
+FlopsPerSecond = Annotated[float, BeforeValidator(Reads("FLOP/s")), Field(gt=0)]
+Hertz = Annotated[float, BeforeValidator(Reads("Hz")), Field(gt=0)]
+Seconds = Annotated[float, BeforeValidator(Reads("s")), Field(ge=0)]
+Joules = Annotated[float, BeforeValidator(Reads("J")), Field(ge=0)]
+JoulesPerByte = Annotated[float, BeforeValidator(Reads("J/B")), Field(ge=0)]
+Watts = Annotated[float, BeforeValidator(Reads("W")), Field(ge=0)]
+Volts = Annotated[float, BeforeValidator(Reads("V")), Field(gt=0)]
+Metres = Annotated[float, BeforeValidator(Reads("m")), Field(gt=0)]
+SquareMillimetres = Annotated[float, BeforeValidator(Reads("mm^2")), Field(ge=0)]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from einfall.cli.answers import PICTURES, Answer, Mistakes
 from einfall.cli.figures import save
-from einfall.cli.gpu import estimate_on_gpu, on_gpu
-from einfall.cli.questions import question_options, read_question, remarks
+from einfall.cli.kinds import kind_of
+from einfall.cli.questions import question_options
 from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
 
@@ -26,33 +26,11 @@ def _estimate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _estimate(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
-    from einfall.report.estimates import closed_form_text, estimate_text
-
     mistakes.add(unwritable("--trace", args.trace, (".json",)))
     mistakes.add(unwritable("--timeline", args.timeline, PICTURES))
-    if on_gpu(args):
-        answer, on = estimate_on_gpu(args, mistakes)
-        _write_timeline(args, on.simulation, on.title)
-        return answer
-    question = read_question(args, mistakes)
-    simulate = bool(args.simulate or args.trace or args.timeline)
-    found = question.estimate(simulate=simulate)
-    shape, notes = question.whole_shape(), remarks(args, question)
-    record = {**found.record(), "shape": shape, "simulated": simulate, "notes": list(notes)}
-    texts = [lambda: estimate_text(found, shape)]
-    if simulate:
-        closed_s = question.estimate(simulate=False).latency_s
-        record["closed_form_s"] = closed_s
-        texts.append(lambda: closed_form_text(found, closed_s))
-    if args.explain:
-        from einfall.report.explain import explain
-
-        explanation = explain(question.cascade, found)
-        record["explain"] = explanation.record()
-        texts.append(explanation.text)
-    title = f"{found.cascade} on {found.machine}, mapping {found.mapping.name}"
-    _write_timeline(args, found.simulation, title)
-    return Answer(record, lambda: "\n\n".join(text() for text in texts), notes)
+    found = kind_of(args).estimated(args, mistakes)
+    _write_timeline(args, found.simulation, found.title)
+    return Answer(found.record, lambda: "\n\n".join(text() for text in found.texts), found.notes)
 
 
 def _write_timeline(args: argparse.Namespace, simulation: Simulation | None, title: str) -> None:

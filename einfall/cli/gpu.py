@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from einfall.cli.answers import Answer, BadInputError, Mistakes, did_you_mean
+from einfall.cli.answers import BadInputError, Mistakes, did_you_mean
+from einfall.cli.kinds import Estimated, simulates
+from einfall.cli.questions import read_what, whole_shape
 
 if TYPE_CHECKING:
     from einfall.einsum_cascades import Cascade
@@ -44,45 +46,20 @@ class GpuQuestion:
 
     def whole_shape(self) -> dict[str, Any]:
         """Size of every shape key of the cascade, defaults filled in."""
-        from einfall.einsum_cascades.shapes import rank_sizes
-
-        sizes = rank_sizes(self.cascade, self.shape)
-        return {r.shape_key: sizes[r.symbol] for r in self.cascade.ranks if r.shape_key}
-
-
-def on_gpu(args: argparse.Namespace) -> bool:
-    """Whether `--on` names a GPU; what cannot be read is another's mistake to tell."""
-    from einfall.hw_models import Gpu, SpecError, load
-
-    if args.on is None:
-        return False
-    try:
-        return isinstance(load(args.on), Gpu)
-    except (SpecError, OSError):
-        return False
+        return whole_shape(self.cascade, self.shape)
 
 
 def read_gpu_question(args: argparse.Namespace, mistakes: Mistakes) -> GpuQuestion:
     """What is asked, all independent mistakes in it told at once."""
-    from einfall.cli.questions import needed, read_masked, read_shape
-    from einfall.einsum_cascades import load
-    from einfall.einsum_cascades.shapes import rank_sizes
     from einfall.hw_models import load as load_machine
     from einfall.sim.gpu.asked import known_kernel
 
-    cascade = mistakes.note(lambda: load(args.cascade))
-    shape = mistakes.note(
-        lambda: needed(args.shape, "--shape", "heads=12,queries=4K,…", read_shape)
-    )
+    cascade, shape = read_what(args, mistakes)
     gpu = mistakes.note(lambda: _machine(args))
     dtype = mistakes.note(lambda: _dtype(args, gpu or load_machine(args.on)))
     _refuse_options(args, mistakes)
     if args.mapping is not None:
         mistakes.note(lambda: known_kernel(args.mapping))
-    if args.mask is not None:
-        cascade = mistakes.note(lambda: read_masked(cascade, args.mask))
-    if cascade and shape:
-        mistakes.note(lambda: rank_sizes(cascade, shape))
     return GpuQuestion(
         mistakes.settled(cascade),
         mistakes.settled(shape),
@@ -92,7 +69,7 @@ def read_gpu_question(args: argparse.Namespace, mistakes: Mistakes) -> GpuQuesti
     )
 
 
-def _machine(args: argparse.Namespace) -> Any:  # noqa: ANN401  a Gpu: `on_gpu` has looked
+def _machine(args: argparse.Namespace) -> Any:  # noqa: ANN401  a Gpu: `kind_of` has looked
     from einfall.hw_models import load, read_overrides, with_overrides
 
     return with_overrides(load(args.on), read_overrides(args.overrides))
@@ -126,13 +103,13 @@ def _refuse_options(args: argparse.Namespace, mistakes: Mistakes) -> None:
         )
 
 
-def estimate_on_gpu(args: argparse.Namespace, mistakes: Mistakes) -> tuple[Answer, GpuEstimate]:
-    """The answer of `estimate` on a GPU; `mistakes` may hold some of its options already."""
+def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
+    """The answer to `estimate`; `mistakes` may hold some of its options already."""
     from einfall.report.gpu_estimates import gpu_estimate_text, simulation_text
     from einfall.sim.gpu.predict import LOWER
 
     question = read_gpu_question(args, mistakes)
-    simulate = bool(args.simulate or args.trace or args.timeline)
+    simulate = simulates(args)
     found = question.estimate(simulate=simulate)
     _refuse_pictures(args, found)
     notes = found.asked.notes
@@ -153,8 +130,7 @@ def estimate_on_gpu(args: argparse.Namespace, mistakes: Mistakes) -> tuple[Answe
         explanation = explain_gpu(found)
         record["explain"] = explanation.record()
         texts.append(explanation.text)
-    answer = Answer(record, lambda: "\n\n".join(text() for text in texts), notes)
-    return answer, found
+    return Estimated(record, tuple(texts), notes, found.title, found.simulation)
 
 
 def _refuse_pictures(args: argparse.Namespace, found: GpuEstimate) -> None:
@@ -175,10 +151,10 @@ def _refuse_pictures(args: argparse.Namespace, found: GpuEstimate) -> None:
             raise BadInputError(problems)
 
 
-def ladder_on_gpu(
+def laddered(
     args: argparse.Namespace, baseline: argparse.Namespace, mistakes: Mistakes
 ) -> tuple[Ladder, dict[str, object]]:
-    """The rungs on a GPU, and what they compare."""
+    """The rungs, and what they compare."""
     from einfall.sim.gpu.ladder import gpu_ladder
 
     asked = mistakes.note(lambda: read_gpu_question(args, Mistakes()))

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 from einfall.cli.answers import PICTURES, Answer, BadInputError, Mistakes
 from einfall.cli.bounds import read_part
 from einfall.cli.figures import save
-from einfall.cli.gpu import ladder_on_gpu, on_gpu
-from einfall.cli.questions import MASK_HELP, needed, question_options, read_question, read_shape
+from einfall.cli.kinds import kind_of
+from einfall.cli.questions import MASK_HELP, needed, question_options, read_shape
 from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
 
 if TYPE_CHECKING:
-    from einfall.cli.questions import Question
     from einfall.einsum_cascades import Cascade
     from einfall.sim.bounds import Bounds
     from einfall.sim.ladder import Ladder
@@ -64,20 +63,11 @@ def _answer(
 
 
 def _on_machine(args: argparse.Namespace, mistakes: Mistakes) -> tuple[Ladder, dict[str, object]]:
-    from einfall.sim.ladder import machine_ladder
-
     for name in ("q_tile", "kv_tile", "processors"):
         if getattr(args, name) is not None:
             word = name.replace("_", "-")
             mistakes.add(f"--{word}: wanted none with --on, found it; the mapping has the tiles")
-    if on_gpu(args):
-        return ladder_on_gpu(args, _baseline(args), mistakes)
-    asked = mistakes.note(lambda: read_question(args, Mistakes()))
-    base = mistakes.note(lambda: read_question(_baseline(args), Mistakes()))
-    question, baseline = mistakes.settled(asked), mistakes.settled(base)
-    found, base_found = (q.estimate(simulate=args.simulate) for q in (question, baseline))
-    ladder = machine_ladder(question.cascade, found, baseline.cascade, base_found)
-    return ladder, _described(args, question, baseline)
+    return kind_of(args).laddered(args, _baseline(args), mistakes)
 
 
 def _baseline(args: argparse.Namespace) -> argparse.Namespace:
@@ -88,22 +78,6 @@ def _baseline(args: argparse.Namespace) -> argparse.Namespace:
         "mask": args.base_mask or "dense",
     }
     return argparse.Namespace(**{**vars(args), **own})
-
-
-def _described(
-    args: argparse.Namespace, question: Question, baseline: Question
-) -> dict[str, object]:
-    return {
-        "cascade": question.cascade.name,
-        "against": baseline.cascade.name,
-        "machine": question.machine.name,
-        "mapping": question.mapping.name,
-        "base_mapping": baseline.mapping.name,
-        "mask": args.mask or "dense",
-        "base_mask": args.base_mask or "dense",
-        "shape": question.whole_shape(),
-        "simulated": args.simulate,
-    }
 
 
 # From counts alone --------------------------------------------------------------------------------

@@ -59,10 +59,15 @@ class Question:
 
     def whole_shape(self) -> dict[str, Any]:
         """Size of every shape key of the cascade, defaults filled in."""
-        from einfall.einsum_cascades.shapes import rank_sizes
+        return whole_shape(self.cascade, self.shape)
 
-        sizes = rank_sizes(self.cascade, self.shape)
-        return {r.shape_key: sizes[r.symbol] for r in self.cascade.ranks if r.shape_key}
+
+def whole_shape(cascade: Cascade, shape: Mapping[str, int]) -> dict[str, Any]:
+    """Size of every shape key of a cascade, defaults filled in."""
+    from einfall.einsum_cascades.shapes import rank_sizes
+
+    sizes = rank_sizes(cascade, shape)
+    return {r.shape_key: sizes[r.symbol] for r in cascade.ranks if r.shape_key}
 
 
 def question_options(parser: argparse.ArgumentParser) -> None:
@@ -89,30 +94,39 @@ def question_options(parser: argparse.ArgumentParser) -> None:
 
 def read_question(args: argparse.Namespace, mistakes: Mistakes) -> Question:
     """What is asked, all independent mistakes in it told at once."""
-    from einfall.einsum_cascades import load
-    from einfall.einsum_cascades.shapes import rank_sizes
     from einfall.report.catalogue import known_mapping
     from einfall.sim import choice, mapping
 
-    cascade = mistakes.note(lambda: load(args.cascade))
-    shape = mistakes.note(
-        lambda: needed(args.shape, "--shape", "heads=12,queries=4K,…", read_shape)
-    )
+    cascade, shape = read_what(args, mistakes)
     machine = mistakes.note(lambda: read_machine(args, mistakes))
     accounting = mistakes.note(lambda: read_accounting(args.accounting or "physical"))
     if args.mapping is not None:
         mistakes.note(lambda: known_mapping(args.mapping))
         if args.mapping.endswith((".yaml", ".yml")):
             mistakes.note(lambda: mapping.load(args.mapping))
-    if args.mask is not None:
-        cascade = mistakes.note(lambda: read_masked(cascade, args.mask))
-    if cascade and shape:
-        mistakes.note(lambda: rank_sizes(cascade, shape))
     cascade, shape = mistakes.settled(cascade), mistakes.settled(shape)
     machine, accounting = mistakes.settled(machine), mistakes.settled(accounting)
     name = args.mapping
     chosen = choice.mapping_for(cascade, shape, machine, name=name, accounting=accounting)
     return Question(cascade, shape, machine, chosen, accounting)
+
+
+def read_what(
+    args: argparse.Namespace, mistakes: Mistakes
+) -> tuple[Cascade | None, dict[str, int] | None]:
+    """The cascade, with its mask, and its shape; None in place of one that has mistakes."""
+    from einfall.einsum_cascades import load
+    from einfall.einsum_cascades.shapes import rank_sizes
+
+    cascade = mistakes.note(lambda: load(args.cascade))
+    shape = mistakes.note(
+        lambda: needed(args.shape, "--shape", "heads=12,queries=4K,…", read_shape)
+    )
+    if args.mask is not None:
+        cascade = mistakes.note(lambda: read_masked(cascade, args.mask))
+    if cascade and shape:
+        mistakes.note(lambda: rank_sizes(cascade, shape))
+    return cascade, shape
 
 
 def read_masked(cascade: Cascade | None, text: str) -> Cascade | None:

@@ -35,7 +35,7 @@ _MOST_PAIRS = 1 << 26
 def with_mask(cascade: Cascade, mask: str | MaskSpec) -> Cascade:
     """The cascade with a mask over its queries and keys, in place of its own if it has one.
 
-    `dense` is no mask: it leaves out nothing.
+    `dense` is no mask: it leaves out nothing, of any cascade.
 
     The ranks are found by their words, `queries` and `keys`; in self-attention (`P queries, M
     queries`) the first is that of the queries and the second that of the keys.
@@ -59,12 +59,22 @@ def with_mask(cascade: Cascade, mask: str | MaskSpec) -> Cascade:
         from einfall.einsum_cascades.masks import parse_mask
 
         mask = parse_mask(mask)
+    if mask.is_dense:
+        return replace(cascade, mask=None)
     queries, keys = _sides(cascade)
+    _refuse_windows(cascade, (queries, keys))
     masked = replace(cascade, mask=CascadeMask(queries, keys, mask, heads_rank(cascade.ranks)))
     if not masked_einsums(masked):
         text = f"wanted an Einsum over both {queries} and {keys} for the mask {mask}, found none"
         raise CascadeError([f"{cascade.name}: {text}; it makes no (query, key) pairs"])
-    return replace(cascade, mask=None) if mask.is_dense else masked
+    return masked
+
+
+def _refuse_windows(cascade: Cascade, sides: Iterable[str]) -> None:
+    for window in cascade.windows:
+        for rank in {window.rank, window.output, window.kernel}.intersection(sides):
+            text = f"wanted ranks that are in no window for a mask, found {rank} in `{window}`"
+            raise CascadeError([f"{cascade.name}: {text}; masks and windows do not go together"])
 
 
 def _sides(cascade: Cascade) -> tuple[str, str]:

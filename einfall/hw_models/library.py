@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import TypeAlias
 
 from einfall.hw_models.gpu import Gpu
+from einfall.hw_models.optical_4f import Optical4f
 from einfall.hw_models.spatial_array import SpatialArray
 from einfall.hw_models.yaml_door import Source, SpecError, did_you_mean, read_document
 
-Machine: TypeAlias = SpatialArray | Gpu
-KINDS: Mapping[str, type[Machine]] = {"gpu": Gpu, "spatial_array": SpatialArray}
+Machine: TypeAlias = SpatialArray | Gpu | Optical4f
+KINDS: Mapping[str, type[Machine]] = {
+    "gpu": Gpu,
+    "optical_4f": Optical4f,
+    "spatial_array": SpatialArray,
+}
 
 DEVICES = Path(__file__).parent / "devices"
 
@@ -42,15 +47,20 @@ def load(name_or_path: str | Path) -> Machine:
     >>> load("fusemax_cloud").clock_hz, load("h100_sxm").sms
     (940000000.0, 132)
     """
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml"):
-        return _read(path)
     name = str(name_or_path)
-    if name not in _files():
-        known = ", ".join(names())
-        hint = did_you_mean(name, names())
-        raise SpecError([f"machine: want a file.yaml or one of {known}, found {name!r}{hint}"])
-    return _shipped(name)
+    return _shipped(name) if name in _files() else _read(_path(name_or_path))
+
+
+def kind_of(name_or_path: str | Path) -> str | None:
+    """The kind that a machine's file or its base states, without asking whether the rest is right.
+
+    Raises:
+        SpecError: No such machine, or the file cannot be read.
+
+    >>> kind_of("h100_sxm")
+    'gpu'
+    """
+    return read_document(_path(name_or_path), _files()).data.get("kind")
 
 
 def machine_sources(name_or_path: str | Path) -> Mapping[str, Source]:
@@ -84,6 +94,18 @@ def as_array(machine: Machine) -> SpatialArray:
             f"({gpus}) too, by kernel schedules: einfall.sim.gpu"
         ]
     )
+
+
+def _path(name_or_path: str | Path) -> Path:
+    """The file of a machine: a path that ends as one, or a machine that ships by its name."""
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml"):
+        return path
+    if (name := str(name_or_path)) not in _files():
+        known = ", ".join(sorted(_files()))
+        hint = did_you_mean(name, _files())
+        raise SpecError([f"machine: want a file.yaml or one of {known}, found {name!r}{hint}"])
+    return _files()[name]
 
 
 @cache

@@ -14,9 +14,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ModelWrapValidatorHandler, model_serializer, model_validator
 from pydantic import SerializerFunctionWrapHandler as Serialize
-from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from einfall.hw_models.yaml_door import Spec, did_you_mean
+from einfall.hw_models.yaml_door import Spec, Wrong, did_you_mean, refused
 from einfall.units import Bytes, BytesPerSecond, Hertz, Joules, SquareMillimetres
 
 Count = Annotated[int, Field(ge=1)]
@@ -51,7 +50,7 @@ class Buffer(Spec):
     def _has_a_bank_for_each_port(self) -> Buffer:
         if self.banks < self.ports:
             message = f"want at least as many banks as ports ({self.ports}), got {self.banks}"
-            raise _refused([(("banks",), message, self.banks)])
+            raise refused([(("banks",), message, self.banks)])
         return self
 
 
@@ -125,7 +124,7 @@ class Unit(Spec):
     def _compositions_lead_to_dedicated_ops(self) -> Unit:
         wrong = [p for kind in self.ops for p in _wrong_parts(self.ops, kind)]
         if wrong:
-            raise _refused(wrong)
+            raise refused(wrong)
         return self
 
     @property
@@ -252,9 +251,6 @@ class SpatialArray(Spec):
         return units + self.buffer.area_mm2 + self.network_area_mm2
 
 
-Wrong = tuple[tuple[str, ...], str, object]  # where in the spec, what is wrong, what stands there
-
-
 def _wrong_parts(ops: Mapping[str, Op], kind: str) -> Iterator[Wrong]:
     """What is wrong with a composition: parts that the unit lacks, or that lead back to it."""
     parts = ops[kind].parts or {}
@@ -279,16 +275,3 @@ def _way_back(ops: Mapping[str, Op], kind: str, way: tuple[str, ...]) -> tuple[s
             if found:
                 return found
     return ()
-
-
-def _refused(problems: list[Wrong]) -> ValidationError:
-    """Several mistakes of one spec, each at the field that it is about."""
-    details = [
-        InitErrorDetails(
-            type=PydanticCustomError("value_error", "{text}", {"text": text}),
-            loc=loc,
-            input=found,
-        )
-        for loc, text, found in problems
-    ]
-    return ValidationError.from_exception_data("spec", details)

@@ -8,7 +8,7 @@ door knows nothing of machines; mappings and scenarios come in through it too.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -16,6 +16,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import CollectionNode, MappingNode, Node, SequenceNode
@@ -88,6 +89,20 @@ class Spec(BaseModel):
 
 
 SpecT = TypeVar("SpecT", bound=Spec)
+Wrong = tuple[tuple[str, ...], str, object]  # where in the spec, what is wrong, what stands there
+
+
+def refused(problems: Sequence[Wrong]) -> ValidationError:
+    """Several mistakes of one spec, each at the field that it is about; for its validators."""
+    details = [
+        InitErrorDetails(
+            type=PydanticCustomError("value_error", "{text}", {"text": text}),
+            loc=loc,
+            input=found,
+        )
+        for loc, text, found in problems
+    ]
+    return ValidationError.from_exception_data("spec", details)
 
 
 @dataclass(frozen=True, slots=True)

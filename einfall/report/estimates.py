@@ -10,6 +10,7 @@ from einfall.report.text import amount, count, facts, page, paragraph, percent, 
 if TYPE_CHECKING:
     from einfall.sim.estimate import Estimate
     from einfall.sim.numeric import Number
+    from einfall.sim.pipeline_estimate import PipelineEstimate
 
 _IDLE = 0.9
 """Below this part of the time on its busiest resource, an estimate is bound by waiting as well."""
@@ -30,7 +31,7 @@ def estimate_text(estimate: Estimate, shape: Mapping[str, Number]) -> str:
         f"{title}\n{paragraph(sizes, '  ')}",
         facts(_totals(e)),
         paragraph(why(e)),
-        _breakdown(e),
+        breakdown(e),
     )
 
 
@@ -74,13 +75,13 @@ def why(e: Estimate) -> str:
     return f"{text}."
 
 
-def closed_form_text(simulated: Estimate, closed_s: Number) -> str:
+def closed_form_text(simulated: PipelineEstimate, closed_s: Number) -> str:
     """The closed form beside the simulation: its time [s] and by how much it differs."""
     off = float(closed_s / simulated.latency_s - 1)
     return f"The closed form says {amount(closed_s, 's')} ({100 * off:+.2f} %)."
 
 
-def _breakdown(e: Estimate) -> str:
+def breakdown(e: PipelineEstimate) -> str:
     """A line for each Einsum and transfer; what several groups load or store is one line."""
     busy: dict[tuple[str, str], Number] = {}
     energy: dict[tuple[str, str], Number] = {}

@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from einfall.hw_models import Gpu, Machine, Source, SpatialArray, Spec
+from pydantic.fields import FieldInfo
+
+from einfall.hw_models import Gpu, Machine, Optical4f, Source, SpatialArray, Spec
 from einfall.hw_models.spatial_array import Op
 from einfall.report.text import facts, page, paragraph, table
-from einfall.units import format_quantity
-
-_UNIT_OF = {
-    "bytes_per_s": "B/s",
-    "flops_per_s": "FLOP/s",
-    "j_per_byte": "J/B",
-    "j_per_flop": "J",
-    "bytes": "B",
-    "hz": "Hz",
-    "mm2": "mm^2",
-    "j": "J",
-    "s": "s",
-    "w": "W",
-    "v": "V",
-}
-"""Base unit by the end of an attribute's name: names say the unit (`bandwidth_bytes_per_s`)."""
+from einfall.units import format_quantity, unit_of
 
 _UNKNOWN = Source("assumption", "no source given")
 
@@ -91,9 +78,9 @@ def _leaves(spec: Spec, path: str) -> Iterator[tuple[str, Any, str]]:
             yield from _leaves(value, f"{at}.")
         elif isinstance(value, Mapping):
             for key, inner in value.items():
-                yield from _member(inner, f"{at}.{key}", _unit(name))
+                yield from _member(inner, f"{at}.{key}", _unit(field))
         elif value is not None and not (isinstance(spec, Op) and name not in spec.model_fields_set):
-            yield at, value, _unit(name)
+            yield at, value, _unit(field)
 
 
 def _member(value: Any, at: str, unit: str) -> Iterator[tuple[str, Any, str]]:  # noqa: ANN401  spec or number
@@ -106,8 +93,9 @@ def _member(value: Any, at: str, unit: str) -> Iterator[tuple[str, Any, str]]:  
         yield at, value, unit
 
 
-def _unit(name: str) -> str:
-    return next((unit for end, unit in _UNIT_OF.items() if name.endswith(f"_{end}")), "")
+def _unit(field: FieldInfo) -> str:
+    parts = (*field.metadata, field.annotation)
+    return next((unit for part in parts if (unit := unit_of(part))), "")
 
 
 def machine_record(machine: Machine) -> dict[str, Any]:
@@ -116,20 +104,19 @@ def machine_record(machine: Machine) -> dict[str, Any]:
         "name": machine.name,
         "kind": machine.kind,
         "about": machine.about,
-        **(_gpu_record(machine) if isinstance(machine, Gpu) else _array_record(machine)),
+        **DERIVED[machine.kind].record(machine),
         "fields": [constant.record() for constant in constants(machine).values()],
     }
 
 
 def machine_text(machine: Machine) -> str:
     """Every number of a machine in tables, a table for each part of it."""
-    derived = _gpu_facts(machine) if isinstance(machine, Gpu) else _array_facts(machine)
     parts: dict[str, list[Constant]] = {}
     for constant in constants(machine).values():
         parts.setdefault(_part(constant), []).append(constant)
     tables = [_part_table(name, found) for name, found in parts.items()]
     head = f"{machine.name}, {machine.kind}\n{paragraph(machine.about, '  ')}"
-    return page(head, facts(derived), *tables)
+    return page(head, facts(DERIVED[machine.kind].facts(machine)), *tables)
 
 
 def _array_record(machine: SpatialArray) -> dict[str, Any]:
@@ -168,6 +155,64 @@ def _gpu_facts(machine: Gpu) -> list[tuple[str, str]]:
         ("ridge", f"{', '.join(ridges)} FLOP/B"),
         ("HBM", f"{format_quantity(record['achievable_bytes_per_s'], 'B/s')} achievable"),
     ]
+
+
+def _optical_record(machine: Optical4f) -> dict[str, Any]:
+    limit = min(machine.frame_limits_hz, key=machine.frame_limits_hz.__getitem__)
+    return {
+        "side": machine.side,
+        "matched_side": machine.matched_side,
+        "needed_diameter_m": machine.needed_diameter_m,
+        "space_bandwidth_side": machine.space_bandwidth_side,
+        "image_pitch_m": machine.image_pitch_m,
+        "flight_s": machine.flight_s,
+        "photon_j": machine.photon_j,
+        "frame_hz": machine.frame_hz,
+        "frame_limit": limit,
+        "peak_macs_per_s": machine.peak_macs_per_s,
+    }
+
+
+def _optical_facts(machine: Optical4f) -> list[tuple[str, str]]:
+    record, lenses = _optical_record(machine), machine.lenses
+    needed, there, image, camera = (
+        format_quantity(length, "m", 3)
+        for length in (
+            machine.needed_diameter_m,
+            lenses.diameter_m,
+            machine.image_pitch_m,
+            machine.camera.pitch_m,
+        )
+    )
+    frames = format_quantity(machine.frame_hz, "Hz")
+    peak = format_quantity(machine.peak_macs_per_s, "FLOP/s").replace("FLOP", "MAC")
+    return [
+        ("usable", f"{machine.side} x {machine.side} pixels, the square that every plane holds"),
+        ("lens", f"{needed} needed, {there} there"),
+        ("", f"which pass {machine.space_bandwidth_side:.0f} pixels a side at the best pitch"),
+        ("pitch", f"{machine.matched_side:.0f} pixels a side have a mask pixel for each bin"),
+        ("", f"{image} on the camera is the image of an input pixel, the camera has {camera}"),
+        ("flight", f"{format_quantity(machine.flight_s, 's', 3)} from input to camera"),
+        ("photon", f"{machine.photon_j:.3g} J"),
+        ("frames", f"{frames}, all planes changing, limited by {record['frame_limit']}"),
+        ("peak", f"{peak} as dot products, side² multiply-adds a frame"),
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What follows from a machine's numbers: for JSON, and as names and lines for people."""
+
+    record: Callable[[Any], dict[str, Any]]
+    facts: Callable[[Any], list[tuple[str, str]]]
+
+
+DERIVED: Mapping[str, Derived] = {
+    "gpu": Derived(_gpu_record, _gpu_facts),
+    "optical_4f": Derived(_optical_record, _optical_facts),
+    "spatial_array": Derived(_array_record, _array_facts),
+}
+"""By kind of machine: a new kind is one more line."""
 
 
 def _part(constant: Constant) -> str:

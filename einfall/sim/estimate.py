@@ -15,8 +15,8 @@ from einfall.hw_models.spatial_array import SpatialArray
 from einfall.sim import closed_form, events
 from einfall.sim.accounting import PHYSICAL, Accounting
 from einfall.sim.mapping import Mapping
-from einfall.sim.numeric import Number, is_array, product
-from einfall.sim.pipeline import Phase, Pipeline, Task, Timing, counts, task_busy_s
+from einfall.sim.numeric import Number, product
+from einfall.sim.pipeline_estimate import PipelineEstimate, plain_record
 from einfall.sim.schedule import steps
 from einfall.sim.spatial import lower
 from einfall.sim.tiling import split_tiles
@@ -25,34 +25,18 @@ if TYPE_CHECKING:
     from einfall.einsum_cascades.masks import Mask
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What one Einsum or transfer takes: its unit, busy time [s], energy [J], utilization."""
-
-    einsum: str
-    unit: str
-    busy_s: Number
-    energy_j: Number
-    utilization: Number
-
-
 @dataclass(frozen=True)
-class Estimate:
-    """Time, energy and traffic of a cascade on a machine, and what binds it.
+class Estimate(PipelineEstimate):
+    """Time, energy and traffic of a cascade on a spatial array, and what binds it.
 
     Numbers are in base units; in a sweep every number is an array. The time is worked out at once,
     everything else when it is asked for. `mask` is the text of the cascade's mask, and
     `attended_pairs` the (query, key) pairs that it leaves, of all heads and sequences.
     """
 
-    cascade: str
     device: SpatialArray = field(repr=False)
     mapping: Mapping = field(repr=False)
     accounting: Accounting = field(repr=False)
-    pipeline: Pipeline = field(repr=False, compare=False)
-    timing: Timing
-    simulation: events.Simulation | None = field(default=None, repr=False, compare=False)
-    mask: str | None = None
     attended_pairs: Number | None = None
 
     @property
@@ -72,49 +56,17 @@ class Estimate:
         return self.device.name
 
     @property
-    def latency_s(self) -> Number:
-        """Time of the whole cascade [s]."""
-        return self.timing.latency_s
-
-    @property
     def cycles(self) -> Number:
         """The same time in cycles of the machine's clock."""
         return self.latency_s * self.device.clock_hz
 
-    @property
-    def busy_s(self) -> MappingOf[str, Number]:
-        """Time for which each resource is in use [s]."""
-        return self.timing.busy_s
+    def action_energy_j(self, component: str, action: str) -> Number:
+        """Energy of one action [J]; no leakage, no network."""
+        return action_energy_j(self.device, component, action)
 
-    @property
-    def phases_s(self) -> MappingOf[str, Number]:
-        """Time of each phase [s]; they follow each other."""
-        return dict(self.timing.phases)
-
-    @cached_property
-    def bound(self) -> Any:  # noqa: ANN401
-        """The resource that is busy longest; an array of names in a sweep."""
-        return _argmax(self.busy_s)
-
-    @cached_property
-    def counts(self) -> MappingOf[tuple[str, str], Number]:
-        """How often each action happens: {(component, action): n}."""
-        return counts(self.pipeline)
-
-    @cached_property
-    def parts_j(self) -> MappingOf[str, Number]:
-        """Energy by component and action, such as `2d.mac` [J]."""
-        unpaid = self._unpaid
-        return {
-            f"{component}.{action}": n * action_energy_j(self.device, component, action)
-            for (component, action), n in self.counts.items()
-            if action not in unpaid
-        }
-
-    @property
-    def energy_j(self) -> Number:
-        """Energy of all actions [J]; no leakage, no network."""
-        return sum(self.parts_j.values(), start=0.0)
+    def is_charged(self, action: str) -> bool:
+        """Whether its energy is charged: the published accounting leaves some operations out."""
+        return action not in self._unpaid
 
     @cached_property
     def traffic_bytes(self) -> MappingOf[str, Number]:
@@ -137,22 +89,6 @@ class Estimate:
         return {unit: spent / self.latency_s for unit, spent in useful.items()}
 
     @cached_property
-    def breakdown(self) -> tuple[Line, ...]:
-        """What each Einsum and each transfer takes, in program order."""
-        return tuple(self._line(phase, task) for phase, task in self.pipeline.tasks())
-
-    def _line(self, phase: Phase, task: Task) -> Line:
-        energy: Number = 0.0
-        for count in task.counts:
-            if count.action not in self._unpaid:
-                n = count.amount.total(phase.nest, task.at if count.at is None else count.at)
-                each = action_energy_j(self.device, count.component, count.action)
-                energy = energy + n * each
-        busy = task_busy_s(phase, task)
-        useful = busy if task.useful_s is None else task.useful_s.total(phase.nest, task.at)
-        return Line(task.name, task.resource, busy, energy, useful / self.latency_s)
-
-    @property
     def _unpaid(self) -> frozenset[str]:
         """Ops whose energy the published accounting leaves out."""
         if not self.accounting.published:
@@ -167,18 +103,18 @@ class Estimate:
             "mapping": self.mapping.name,
             "accounting": self.accounting.name,
             "mask": self.mask,
-            "attended_pairs": _plain(self.attended_pairs),
-            "visited_tiles": _plain(self.visited_tiles),
-            "latency_s": _plain(self.latency_s),
-            "cycles": _plain(self.cycles),
-            "energy_j": _plain(self.energy_j),
-            "traffic_bytes": _plain(self.traffic_bytes),
-            "utilization": _plain(self.utilization),
-            "bound": _plain(self.bound),
-            "busy_s": _plain(self.busy_s),
-            "energy_parts_j": _plain(self.parts_j),
-            "phases_s": _plain(self.phases_s),
-            "breakdown": [_plain(asdict(line)) for line in self.breakdown],
+            "attended_pairs": plain_record(self.attended_pairs),
+            "visited_tiles": plain_record(self.visited_tiles),
+            "latency_s": plain_record(self.latency_s),
+            "cycles": plain_record(self.cycles),
+            "energy_j": plain_record(self.energy_j),
+            "traffic_bytes": plain_record(self.traffic_bytes),
+            "utilization": plain_record(self.utilization),
+            "bound": plain_record(self.bound),
+            "busy_s": plain_record(self.busy_s),
+            "energy_parts_j": plain_record(self.parts_j),
+            "phases_s": plain_record(self.phases_s),
+            "breakdown": [plain_record(asdict(line)) for line in self.breakdown],
         }
 
 
@@ -222,13 +158,13 @@ def estimate(  # noqa: PLR0913 - the four values of the design, and two switches
     timing = simulation.timing if simulation else closed_form.evaluate(pipeline)
     return Estimate(
         cascade.name,
-        array,
-        mapping,
-        accounting,
         pipeline,
         timing,
         simulation,
-        mask=str(cascade.mask.spec) if cascade.mask else None,
+        str(cascade.mask.spec) if cascade.mask else None,
+        array,
+        mapping,
+        accounting,
         attended_pairs=_attended_pairs(cascade, sizes, masks),
     )
 
@@ -254,20 +190,3 @@ def action_energy_j(machine: SpatialArray, component: str, action: str) -> Numbe
     if action.startswith("register_"):
         return getattr(unit.registers, f"{action.removeprefix('register_')}_energy_j")
     return unit.energy_j(action)
-
-
-def _argmax(busy_s: MappingOf[str, Number]) -> Any:  # noqa: ANN401
-    """Name of the busiest resource; an array of names in a sweep."""
-    if not any(is_array(x) for x in busy_s.values()):
-        return max(busy_s, key=lambda name: busy_s[name])
-    import numpy as np
-
-    names = np.array(list(busy_s))
-    return names[np.argmax(np.stack(np.broadcast_arrays(*busy_s.values())), axis=0)]
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Numbers, lists and dicts that JSON can hold."""
-    if isinstance(value, MappingOf):
-        return {key: _plain(x) for key, x in value.items()}
-    return value.tolist() if hasattr(value, "tolist") else value

@@ -17,7 +17,6 @@ from einfall.einsum_cascades.shapes import rank_sizes
 from einfall.hw_models.gpu import Gpu
 from einfall.hw_models.yaml_door import Source
 from einfall.sim import events
-from einfall.sim.estimate import Line
 from einfall.sim.gpu import decode, fused
 from einfall.sim.gpu.asked import Asked, ask
 from einfall.sim.gpu.by_einsum import shares_of
@@ -29,6 +28,7 @@ from einfall.sim.gpu.predict import LOWER, Prediction, answer, predict, terms
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, load
 from einfall.sim.gpu.terms import Terms
+from einfall.sim.pipeline_estimate import Line
 from einfall.units import format_quantity
 
 _AROUND = ("launch", "host", "combine", "cast", "side passes")  # fixed times around the work
