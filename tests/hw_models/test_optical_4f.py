@@ -125,8 +125,9 @@ def test_frames_are_limited_by_the_slowest_plane():
 
 def test_a_complex_pixel_is_two_numbers():
     ideal = load("optical_4f_ideal")
-    assert (ideal.input.frame_bytes, ideal.mask.frame_bytes) == (2160**2, 2 * 2160**2)
-    assert load("optical_4f_dmd").input.frame_bytes == 1080**2 / 8
+    pixels = 3840 * 2160
+    assert (ideal.input.frame_bytes, ideal.mask.frame_bytes) == (pixels, 2 * pixels)
+    assert load("optical_4f_dmd").input.frame_bytes == 1920 * 1080 / 8
 
 
 # --- shown ----------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from einfall import plots
-from einfall.sim.estimate import Line
+from einfall.sim.pipeline_estimate import Line
 
 
 class MadeUp(SimpleNamespace):
