@@ -12,7 +12,7 @@ from math import isclose
 from typing import TYPE_CHECKING, Any
 
 from einfall.einsum_cascades.counts import ops_per_point
-from einfall.report.machine import Constant, constants
+from einfall.hw_models.constants import Constant, constants
 from einfall.report.text import amount, count, page, table
 from einfall.sim.closed_form import phase_terms, phase_time_s
 from einfall.sim.estimate import action_energy_j

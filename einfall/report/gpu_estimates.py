@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from einfall.hw_models.constants import Constant, constants
 from einfall.report.explain import Explanation, Term
-from einfall.report.machine import Constant, constants
 from einfall.report.text import amount, count, facts, page, paragraph, percent, table
 from einfall.sim.gpu.lowered import cycles, hidden, with_parameters
 from einfall.sim.gpu.power import AT_ONCE, BURST_S, PEAK, sustained_hz

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from einfall.hw_models.constants import constants
 from einfall.report.estimates import breakdown
 from einfall.report.explain import Explanation, Term
-from einfall.report.machine import constants
 from einfall.report.text import amount, count, facts, page, paragraph, percent, table
 from einfall.sim.closed_form import phase_time_s
 from einfall.sim.optical import light

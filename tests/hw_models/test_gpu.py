@@ -17,8 +17,9 @@ from einfall.hw_models import (
     read_spec,
     with_overrides,
 )
+from einfall.hw_models.constants import constants
 from einfall.hw_models.library import DEVICES
-from einfall.report.machine import constants, machine_record, machine_text
+from einfall.report.machine import machine_record, machine_text
 from einfall.sim import mapping
 from einfall.sim.choice import mapping_for
 from einfall.sim.estimate import estimate

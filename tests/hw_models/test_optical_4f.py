@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from einfall.hw_models import Optical4f, SpecError, load, names, read_spec, with_overrides
+from einfall.hw_models.constants import constants
 from einfall.hw_models.library import DEVICES, KINDS
 from einfall.hw_models.optical_4f import LIGHT_M_PER_S
 from einfall.hw_models.yaml_door import Status
-from einfall.report.machine import DERIVED, constants, machine_record, machine_text
+from einfall.report.machine import DERIVED, machine_record, machine_text
 
 SYSTEMS = names("optical_4f")
 each_system = pytest.mark.parametrize("name", SYSTEMS)

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from einfall import hw_models
+from einfall.hw_models.constants import constants, source_of
 from einfall.report import files, text
-from einfall.report.machine import constants, source_of
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
