@@ -70,9 +70,9 @@ class Op(Spec):
     the start of the next (1 unless given). Composed: `6 mac + add`, or `{as: {mac: 6, add: 1}}`.
     """
 
-    cycles: float = Field(default=1, gt=0)
+    cycles: float = Field(default=1.0, gt=0)
     energy_j: Joules | None = Field(default=None, alias="energy")
-    area_mm2: SquareMillimetres = Field(default=0, alias="area")
+    area_mm2: SquareMillimetres = Field(default=0.0, alias="area")
     parts: Mapping[str, Annotated[float, Field(gt=0)]] | None = Field(default=None, alias="as")
 
     @model_validator(mode="wrap")
