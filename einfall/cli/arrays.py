@@ -6,11 +6,25 @@ import argparse
 from typing import TYPE_CHECKING
 
 from einfall.cli.answers import Mistakes
-from einfall.cli.kinds import Estimated, simulates
+from einfall.cli.kinds import Asked, Estimated, simulates
 from einfall.cli.questions import read_question, remarks
 
 if TYPE_CHECKING:
     from einfall.sim.ladder import Ladder
+
+
+def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
+    """The question; `mistakes` may hold some of its options already."""
+    question = read_question(args, mistakes)
+    return Asked(
+        question.cascade.name,
+        question.machine,
+        question.whole_shape(),
+        args.simulate,
+        lambda machine, simulate: question.on(machine).estimate(simulate=simulate),
+        lambda found: found.mapping.name,
+        lambda _: remarks(args, question),
+    )
 
 
 def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:

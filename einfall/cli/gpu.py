@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from einfall.cli.answers import BadInputError, Mistakes, did_you_mean
-from einfall.cli.kinds import Estimated, simulates
+from einfall.cli.kinds import Asked, Estimated, simulates
 from einfall.cli.questions import read_what, whole_shape
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ class GpuQuestion:
     gpu: Gpu
     mapping: str | None
     dtype: str
+
+    def on(self, gpu: Gpu) -> GpuQuestion:
+        """The same question of another GPU."""
+        return replace(self, gpu=gpu)
 
     def estimate(self, *, simulate: bool = False) -> GpuEstimate:
         """The answer, also step by step if asked."""
@@ -101,6 +105,26 @@ def _refuse_options(args: argparse.Namespace, mistakes: Mistakes) -> None:
             f"--word: wanted none on a GPU, found {args.word!r}; the kernel takes a type of its "
             "tensor cores: --dtype"
         )
+
+
+def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
+    """The question; `mistakes` may hold some of its options already."""
+    question = read_gpu_question(args, mistakes)
+
+    def notes(found: GpuEstimate) -> tuple[str, ...]:
+        burst = "times and energies are those of a benchmark's burst; `estimate` has the sustained"
+        simulated = ("--simulate changes no time on a GPU",) if args.simulate else ()
+        return (*found.asked.notes, burst, *simulated)
+
+    return Asked(
+        question.cascade.name,
+        question.gpu,
+        question.whole_shape(),
+        False,  # the calibrated time knows how far a kernel overlaps its steps
+        lambda gpu, _: question.on(gpu).estimate(),
+        lambda found: found.kernel.kernel,
+        notes,
+    )
 
 
 def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:

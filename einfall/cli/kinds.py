@@ -1,7 +1,8 @@
 """What a verb asks of a machine, whatever its kind: each kind has a module that answers.
 
-A module of a kind has two functions:
+A module of a kind has three functions:
 
+    asked(args, mistakes) -> Asked                       a question, of any variant of the machine
     estimated(args, mistakes) -> Estimated               one cascade on the machine
     laddered(args, baseline, mistakes) -> (Ladder, what) the rungs of one against another
 """
@@ -17,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from einfall.cli.answers import Mistakes
+    from einfall.hw_models import Machine
+    from einfall.scenarios.whatif import Answered
     from einfall.sim.events import Simulation
     from einfall.sim.ladder import Ladder
 
@@ -39,8 +42,31 @@ class Estimated:
     simulation: Simulation | None
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question with everything settled, which can be asked of variants of its machine.
+
+    `estimate` of a machine, simulated or not, gives the same answer as the verb; mappings, kernels
+    and tilings that are not named are chosen anew on each machine. `simulated` says whether a
+    simulation is asked for and is what gives the times; `mapping` names that of an estimate,
+    `notes` tells what a reader of it should know.
+    """
+
+    cascade: str
+    machine: Machine
+    shape: Mapping[str, Any]
+    simulated: bool
+    estimate: Callable[[Any, bool], Answered]
+    mapping: Callable[[Any], str]
+    notes: Callable[[Any], tuple[str, ...]]
+
+
 class Kind(Protocol):
     """The module of a kind."""
+
+    def asked(self, args: argparse.Namespace, mistakes: Mistakes) -> Asked:
+        """The question; `mistakes` may hold some of its options already."""
+        ...
 
     def estimated(self, args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
         """The answer to `estimate`; `mistakes` may hold some of its options already."""

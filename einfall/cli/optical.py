@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from einfall.cli.answers import Mistakes
-from einfall.cli.kinds import Estimated, simulates
+from einfall.cli.kinds import Asked, Estimated, simulates
 from einfall.cli.questions import read_accounting, read_machine, read_what, whole_shape
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ class OpticalQuestion:
     optics: Optical4f
     mapping: OpticalMapping
     accounting: Accounting
+
+    def on(self, optics: Optical4f) -> OpticalQuestion:
+        """The same question of another system; a tiling that is not named is chosen anew."""
+        return replace(self, optics=optics)
 
     def estimate(self, *, simulate: bool = False) -> OpticalEstimate:
         """The answer, by the closed form or by the event simulation."""
@@ -58,6 +62,22 @@ def read_optical_question(args: argparse.Namespace, mistakes: Mistakes) -> Optic
         mistakes.settled(optics),
         mistakes.settled(mapping),
         mistakes.settled(accounting),
+    )
+
+
+def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
+    """The question; `mistakes` may hold some of its options already."""
+    question = read_optical_question(args, mistakes)
+    host = question.optics.host.machine
+    whose = f"the numbers of the host, {host}, are its own: --set host.machine=FILE.yaml"
+    return Asked(
+        question.cascade.name,
+        question.optics,
+        whole_shape(question.cascade, question.shape),
+        args.simulate,
+        lambda machine, simulate: question.on(machine).estimate(simulate=simulate),
+        lambda found: found.mapping.name,
+        lambda found: (*found.notes, whose),
     )
 
 

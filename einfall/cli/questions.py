@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from einfall.cli.answers import BadInputError, Mistakes, did_you_mean
@@ -43,6 +43,15 @@ class Question:
     machine: Machine
     mapping: CascadeMapping
     accounting: Accounting
+    named: str | None = None
+
+    def on(self, machine: Machine) -> Question:
+        """The same question of another machine; a mapping that is not named is chosen anew."""
+        from einfall.sim.choice import mapping_for
+
+        how = {"name": self.named, "accounting": self.accounting}
+        chosen = mapping_for(self.cascade, self.shape, machine, **how)
+        return replace(self, machine=machine, mapping=chosen)
 
     def estimate(self, *, simulate: bool) -> Estimate:
         """The answer, by the closed form or by the event simulation."""
@@ -108,7 +117,7 @@ def read_question(args: argparse.Namespace, mistakes: Mistakes) -> Question:
     machine, accounting = mistakes.settled(machine), mistakes.settled(accounting)
     name = args.mapping
     chosen = choice.mapping_for(cascade, shape, machine, name=name, accounting=accounting)
-    return Question(cascade, shape, machine, chosen, accounting)
+    return Question(cascade, shape, machine, chosen, accounting, name)
 
 
 def read_what(

@@ -60,7 +60,8 @@ def kind_of(name_or_path: str | Path) -> str | None:
     >>> kind_of("h100_sxm")
     'gpu'
     """
-    return read_document(_path(name_or_path), _files()).data.get("kind")
+    name = str(name_or_path)
+    return _shipped_kind(name) if name in _files() else _stated_kind(_path(name_or_path))
 
 
 def machine_sources(name_or_path: str | Path) -> Mapping[str, Source]:
@@ -111,6 +112,15 @@ def _path(name_or_path: str | Path) -> Path:
 @cache
 def _files() -> Mapping[str, Path]:
     return {path.stem: path for path in DEVICES.glob("*.yaml")}
+
+
+@cache
+def _shipped_kind(name: str) -> str | None:
+    return _stated_kind(_files()[name])
+
+
+def _stated_kind(path: Path) -> str | None:
+    return read_document(path, _files()).data.get("kind")
 
 
 @cache

@@ -36,6 +36,7 @@ from einfall.plots.records import PlotError, Record
 from einfall.plots.save import save
 from einfall.plots.style import figure
 from einfall.plots.timeline import plot_timeline, steady_window, timeline_table
+from einfall.plots.tornado import plot_tornado, tornado_figure
 from einfall.plots.utilization import plot_utilization, utilization_figure, utilization_table
 from einfall.plots.validation import (
     error_bands,
@@ -77,6 +78,7 @@ __all__ = [
     "plot_speedups",
     "plot_tile_histogram",
     "plot_timeline",
+    "plot_tornado",
     "plot_units",
     "plot_utilization",
     "predicted_measured_figure",
@@ -87,6 +89,7 @@ __all__ = [
     "tile_histogram_table",
     "tile_order",
     "timeline_table",
+    "tornado_figure",
     "unit_table",
     "utilization_figure",
     "utilization_table",

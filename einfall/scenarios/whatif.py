@@ -340,7 +340,8 @@ def _side(ask: Ask, machine: Spec, number: Constant, value: float) -> Side:
     try:
         found = Outcome.of(ask(with_overrides(machine, {number.path: value})))
     except _REFUSALS as error:
-        why = _in_a_line(error).removeprefix(f"--set {number.path}: ").replace("--set ", "")
+        why = _in_a_line(error).removeprefix(f"--set {number.path}: ")
+        why = why.removeprefix("--set : ").replace("--set ", "")
         return Side(value, text, None, why)
     return Side(value, text, found)
 
@@ -415,7 +416,8 @@ def prices(ask: Ask, machine: Spec, step: float = STEP) -> tuple[Price, ...]:
     A number is a rate of a resource if the resource's busy time falls by more than a quarter of its
     step (a clock under a power cap follows its limit in part); numbers that shorten the time in
     another way are listed, too. Where less of a number helps
-    (cycles of an op), the step is downwards, so that a kink is met from the side one would go to.
+    (cycles of an op), the step is downwards, so that a kink is met from the side one would go to; a
+    number of which more changes nothing is taken for one of which less changes nothing, either.
     Whole numbers go to the next one. What a machine refuses has no price.
 
     Args:
@@ -439,7 +441,7 @@ def prices(ask: Ask, machine: Spec, step: float = STEP) -> tuple[Price, ...]:
 
 
 def _price(ask: Ask, machine: Spec, base: Outcome, number: Constant, step: float) -> Price | None:
-    """The price in the direction that helps; None for a number that is no rate and worth nothing."""
+    """The price in the direction that helps; None for a number that is no rate and of no worth."""
     for sign in (1, -1):
         value = number.value
         to = value + sign if isinstance(value, int) else _moved(value, 1 + sign * step)
@@ -448,6 +450,8 @@ def _price(ask: Ask, machine: Spec, base: Outcome, number: Constant, step: float
         there = _side(ask, machine, number, to).outcome
         if there is None:
             continue
+        if there == base:
+            return None
         size = abs(log(to / value))
         speeds = tuple(
             name

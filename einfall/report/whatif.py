@@ -1,0 +1,230 @@
+"""A what-if for people: before and after, what each rate is worth, the tornado and its figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import exp, log
+from typing import TYPE_CHECKING, Any
+
+from einfall.report.text import amount, count, facts, page, paragraph, percent, table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Record = Mapping[str, Any]
+
+_SHOWN = 1e-4  # gains of a step below this part are no gains
+
+
+def whatif_text(record: Record) -> str:
+    """The answer of `whatif`."""
+    rows = record["rows"]
+    return page(
+        _title(record),
+        _changes(record),
+        *(_refusal(row) for row in rows if row["refusal"]),
+        *(_remapped(row) for row in rows if row["mapping_after"] not in (None, row["mapping"])),
+        *(_prices(row, _named(record, row)) for row in rows if row["prices"]),
+        *(_tornado(row["tornado"], _named(record, row)) for row in rows if row["tornado"]),
+    )
+
+
+def _title(record: Record) -> str:
+    """The machine and its change, and the sizes, once where all cascades have the same."""
+    changed = ", ".join(f"{path} = {value}" for path, value in record["overrides"].items())
+    mask = "" if record["mask"] == "dense" else f", mask {record['mask']}"
+    how = ", event simulation" if record["simulated"] else ""
+    head = f"{record['machine']}{f' with {changed}' if changed else ''}{mask}{how}"
+    shapes = list(dict.fromkeys(_sizes(row) for row in record["rows"]))
+    if len(shapes) > 1:
+        shapes = [f"{row['cascade']}: {_sizes(row)}" for row in record["rows"]]
+    return "\n".join([paragraph(head), *(paragraph(sizes, "  ") for sizes in shapes)])
+
+
+def _sizes(row: Record) -> str:
+    return ", ".join(f"{key} {count(size)}" for key, size in row["shape"].items())
+
+
+def _named(record: Record, row: Record) -> str:
+    """The name of a row's cascade, where there are several."""
+    return f"{row['cascade']}: " if len(record["rows"]) > 1 else ""
+
+
+# Before and after ---------------------------------------------------------------------------------
+
+
+def _changes(record: Record) -> str:
+    """A line for each cascade; without a change, as it is."""
+    if not record["overrides"]:
+        header = ["cascade", "latency", "energy", "binds", "next in line"]
+        cells = [[row["cascade"], *_state(row["before"])] for row in record["rows"]]
+        return table(header, cells, right={"latency", "energy"})
+    header = ["cascade", "latency", "energy", "speedup", "binds", "next in line"]
+    return table(header, [_line(row) for row in record["rows"]], right={"speedup"})
+
+
+def _state(outcome: Record) -> list[str]:
+    return [
+        amount(outcome["latency_s"], "s"),
+        amount(outcome["energy_j"], "J"),
+        _busy(outcome, "bound"),
+        _busy(outcome, "next"),
+    ]
+
+
+def _line(row: Record) -> list[str]:
+    before = _state(row["before"])
+    if row["after"] is None:
+        return [row["cascade"], before[0], before[1], "does not fit", before[2], before[3]]
+    latency, energy, bound, following = map(_arrow, before, _state(row["after"]))
+    return [row["cascade"], latency, energy, f"{row['speedup']:.4g}x", bound, following]
+
+
+def _arrow(old: str, new: str) -> str:
+    """From one to the other; a name and a unit that both have are written once.
+
+    >>> _arrow("465.2 ms", "232.6 ms"), _arrow("1.2 s", "600 ms"), _arrow("1d 99 %", "2d 98 %")
+    ('465.2 → 232.6 ms', '1.2 s → 600 ms', '1d 99 % → 2d 98 %')
+    >>> _arrow("1d 99 %", "1d 98 %")
+    '1d 99 → 98 %'
+    """
+    if old == new:
+        return old
+    was, now = old.split(" "), new.split(" ")
+    differing = [i for i, pair in enumerate(zip(was, now, strict=False)) if pair[0] != pair[1]]
+    if len(was) != len(now) or len(differing) != 1:
+        return f"{old} → {new}"
+    at = differing[0]
+    return " ".join([*was[:at], f"{was[at]} → {now[at]}", *was[at + 1 :]])
+
+
+def _busy(outcome: Record, which: str) -> str:
+    """A resource and the part of the time for which it is busy."""
+    name, share = outcome[which], outcome[f"{which}_share"]
+    return "" if name is None else name if share is None else f"{name} {percent(share)}"
+
+
+def _refusal(row: Record) -> str:
+    return paragraph(f"{row['cascade']} does not fit then: {row['refusal']}.")
+
+
+def _remapped(row: Record) -> str:
+    return paragraph(f"{row['cascade']} goes from {row['mapping']} to {row['mapping_after']}.")
+
+
+# What a rate is worth -----------------------------------------------------------------------------
+
+
+def _prices(row: Record, named: str) -> str:
+    """A line for what shortens the time, and for each other resource what would speed it."""
+    header = ["step", "speeds", "time", "energy"]
+    cells = [
+        [
+            _step(price),
+            ", ".join(price["speeds"]) or "",
+            *(f"{_percent(_change(price, gain))} %" for gain in ("gain", "energy_gain")),
+        ]
+        for price in _worth_showing(row["prices"], row["after"]["busy_s"])
+    ]
+    head = f"{named}what a little more of each rate is worth"
+    text = f"{head}\n{table(header, cells, right={'time', 'energy'})}"
+    if row["unpriced"]:
+        text += f"\n  no number of the machine speeds {', '.join(row['unpriced'])}"
+    return text
+
+
+def _step(price: Record) -> str:
+    """A number and its step: a percent, or the next whole number."""
+    if isinstance(price["value"], int):
+        return f"{price['path']} {price['text']} to {price['to_text']}"
+    return f"{price['path']} {100 * (price['to'] / price['value'] - 1):+.3g} %"
+
+
+def _change(price: Record, gain: str) -> float:
+    """What the step changes, as a part: the gain is that of ln(rate)."""
+    return exp(-price[gain] * abs(log(price["to"] / price["value"]))) - 1
+
+
+def _percent(change: float) -> str:
+    """A change in percent with three digits, 0 where there is none that counts.
+
+    >>> _percent(12.616), _percent(-0.1667), _percent(0.0004), _percent(1e-6)
+    ('+1262', '-16.7', '+0.04', '0')
+    """
+    if abs(change) < _SHOWN / 2:
+        return "0"
+    digits = 0 if abs(change) >= 1 else 1 if abs(change) >= 0.0995 else 2
+    return f"{100 * change:+.{digits}f}"
+
+
+def _worth_showing(prices: Sequence[Record], resources: Mapping[str, float]) -> list[Record]:
+    """All that gain something; of the rest the first that speeds a resource and little else."""
+    gaining = [price for price in prices if -_change(price, "gain") > _SHOWN]
+    seen = {name for price in gaining for name in price["speeds"]}
+    for name in resources:
+        able = [price for price in prices if name in price["speeds"]]
+        if name not in seen and able:
+            best = min(able, key=lambda price: len(price["speeds"]))
+            gaining.append(best)
+            seen |= set(best["speeds"])
+    return gaining
+
+
+# Every number, up and down ------------------------------------------------------------------------
+
+
+def _tornado(tornado: Record, named: str) -> str:
+    """The effects, and what has none or could not be moved."""
+    base, share = tornado["base"], f"{100 * tornado['share']:.4g} %"
+    header = ["number", "value", "time -", "+", "energy -", " +"]
+    cells = [
+        [effect["path"], effect["text"], *_changes_of(effect, base)]
+        for effect in tornado["effects"]
+    ]
+    title = f"{named}each number of the machine down (-) and up (+) by {share}: changes in percent"
+    rest = facts(list(_rest(tornado)))
+    return f"{paragraph(title)}\n{table(header, cells, right=set(header[2:]))}" + (
+        f"\n\n{rest}" if rest else ""
+    )
+
+
+def _changes_of(effect: Record, base: Record) -> Iterator[str]:
+    """Changes of time, then of energy, each down and up."""
+    for what in ("latency_s", "energy_j"):
+        for side in ("low", "high"):
+            now = effect[side][what]
+            before = base[what]
+            yield "refused" if now is None else _percent(now / before - 1 if before else 0.0)
+
+
+def _rest(tornado: Record) -> Iterator[tuple[str, str]]:
+    if tornado["unmoved"]:
+        few = ", ".join(tornado["unmoved"])
+        yield "no effect", f"{len(tornado['unmoved'])} numbers: {few}"
+    for number in tornado["refused"]:
+        yield "refused", f"{number['path']} = {number['tried']}: {number['why']}"
+    for number in tornado["left_out"]:
+        yield "not moved", f"{number['path']}: {number['why']}"
+
+
+def tornado_figure(record: Record) -> Figure:
+    """The bars of every cascade, one below the other."""
+    from einfall.plots import tornado_figure as drawn
+
+    changed = ", ".join(f"{path} = {value}" for path, value in record["overrides"].items())
+    machine = f"{record['machine']}{f' with {changed}' if changed else ''}"
+    panels = {
+        row["cascade"]: [_bar(e, row["tornado"]["base"]) for e in row["tornado"]["effects"]]
+        for row in record["rows"]
+        if row["tornado"]
+    }
+    return drawn(panels, share=record["tornado"], machine=machine)
+
+
+def _bar(effect: Record, base: Record) -> dict[str, Any]:
+    bar: dict[str, Any] = {"path": effect["path"], "text": effect["text"]}
+    for what, name in (("latency_s", "latency"), ("energy_j", "energy")):
+        for side in ("low", "high"):
+            now = effect[side][what]
+            bar[f"{name}_{side}"] = None if now is None or not base[what] else now / base[what] - 1
+    return bar
