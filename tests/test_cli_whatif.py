@@ -69,23 +69,19 @@ def test_a_tornado_is_listed_and_drawn(ask, answer, tmp_path):
     row = found["rows"][0]
     assert row["before"] == row["after"] == row["tornado"]["base"]
     assert row["tornado"]["share"] == found["tornado"] == 0.2
+    assert "hbm.achievable" in {refused["path"] for refused in row["tornado"]["refused"]}
     effects = {effect["path"]: effect for effect in row["tornado"]["effects"]}
     tensor = effects["sm.tensor.bf16"]
     less = answer("estimate", *words[1:-2], "--set", "sm.tensor.bf16=0.8x")
     assert tensor["low"]["latency_s"] == pytest.approx(less["latency_s"])
     assert tensor["low"]["energy_j"] == pytest.approx(less["energy_j"])
-    assert (
-        effects["hbm.achievable"]["high"]["refusal"].startswith("want less than")
-        if ("hbm.achievable" in effects)
-        else "hbm.achievable" in {x["path"] for x in row["tornado"]["refused"]}
-    )
 
 
 def test_a_dtype_is_there_before_and_a_word_may_be_set_after(answer):
     found = answer("whatif", "attention_1pass", *ARRAY, "--dtype", "fp8", "--set", "word=16bit")
     row = found["rows"][0]
     before = answer("estimate", "attention_1pass", *ARRAY, "--dtype", "fp8")
-    after = answer("estimate", "attention_1pass", *ARRAY, "--word", "16bit")
+    after = answer("estimate", "attention_1pass", *ARRAY)
     assert row["before"]["energy_j"] == before["energy_j"]
     assert row["after"]["energy_j"] == after["energy_j"]
 
@@ -96,12 +92,12 @@ def test_a_kernel_that_is_not_named_is_chosen_anew(ask):
     assert "attention_1pass goes from flash3 to flash2." in out
 
 
-def test_what_does_not_fit_is_a_no_beside_what_does(ask, answer):
-    words = ("attention_1pass", "attention_3pass", *ARRAY, "--set", "buffer.capacity=150 KiB")
-    code, out, _ = ask("whatif", *words)
+def test_what_does_not_fit_is_a_no_beside_what_does(ask):
+    code, out, _ = ask("whatif", "attention_1pass", "attention_2pass", *ARRAY,
+                       "--set", "buffer.capacity=150 KiB")  # fmt: skip
     assert code == 1
     assert "attention_1pass does not fit then: mapping fusemax" in out
-    assert "attention_3pass does not fit" not in out
+    assert "attention_2pass does not fit" not in out
 
 
 @pytest.mark.parametrize(

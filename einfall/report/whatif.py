@@ -158,16 +158,13 @@ def _percent(change: float) -> str:
 
 
 def _worth_showing(prices: Sequence[Record], resources: Mapping[str, float]) -> list[Record]:
-    """All that gain something; of the rest the first that speeds a resource and little else."""
-    gaining = [price for price in prices if -_change(price, "gain") > _SHOWN]
-    seen = {name for price in gaining for name in price["speeds"]}
+    """All that gain something, and for each resource the one that speeds it and little else."""
+    shown = {price["path"] for price in prices if -_change(price, "gain") > _SHOWN}
     for name in resources:
         able = [price for price in prices if name in price["speeds"]]
-        if name not in seen and able:
-            best = min(able, key=lambda price: len(price["speeds"]))
-            gaining.append(best)
-            seen |= set(best["speeds"])
-    return gaining
+        if able:
+            shown.add(min(able, key=lambda price: len(price["speeds"]))["path"])
+    return [price for price in prices if price["path"] in shown]
 
 
 # Every number, up and down ------------------------------------------------------------------------
