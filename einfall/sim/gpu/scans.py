@@ -144,7 +144,8 @@ def _in_tile(kernel: KernelSchedule, gpu: Gpu, cut: Chunks, fit: Parameters) -> 
     grids = (states(cut, gpu, fit, scanned), outputs(cut, gpu, fit, combined))
     piece = cut.problem.piece
     asked = [grid for grid in grids if piece in ("", grid.name)]
-    work, parts = in_turn(asked, gpu, fit, 1 if piece else kernel.launches)
+    launches = 1 if piece else kernel.launches
+    work, parts = in_turn(asked, gpu, fit, launches * fit.launch_s)
     waits = maximum(fit.host_s - work.time_s(gpu.clock.boost_hz), 0.0)
     work = replace(work, fixed_s=work.fixed_s + waits)
     return Terms(work, "scan", _why(cut, work, fit), parts_s=parts | {"host": waits})

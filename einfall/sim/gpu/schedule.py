@@ -67,7 +67,7 @@ class Parameters(Spec):
         same at 8 bits.
     softmax_factor: Issue slots of the softmax over those counted: exponentials, FP32 operations.
     overlap: Share of the shorter of tensor and softmax time that the longer one hides.
-    step_cycles: Cycles a step waits for barriers and latencies.
+    step_cycles: Cycles a step waits for barriers and latencies; of three passes, for HBM.
     block_cycles: Cycles of a block's prologue and epilogue.
     mask_ops: FP32 operations an element that a masked tile takes more.
     load_share: Share of the rate from L2 into an SM that its loads reach.
