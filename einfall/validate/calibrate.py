@@ -73,7 +73,7 @@ FREE = {
     "matmul": ("tensor_share", "fp8_share", "block_cycles", "launch_s"),
     "three_pass": ("tensor_share", "load_share", "softmax_factor", "step_cycles", "block_cycles",
                    "exposed", "launch_s"),
-    "chunked": ("exposed", "step_cycles", "fetch_cycles", "decay_cycles", "launch_s"),
+    "chunked": ("overlap", "exposed", "step_cycles", "fetch_cycles", "decay_cycles", "launch_s"),
     "launch": ("launch_s",),
     "decode": ("step_cycles", "block_cycles", "launch_s", "memory_share", "load_share",
                "fetch_cycles", "miss_share", "exposed", "softmax_factor", "combine_s"),

@@ -117,3 +117,9 @@ def test_a_softmax_of_rows_that_leave_l2_takes_more_than_twice_as_long():
     rows = Problem(heads=1, kv_heads=1, queries=16384, keys=16384, piece="softmax")
     kept = replace(rows, heads=16, kv_heads=16, queries=4096, keys=4096)
     assert latency_s("triton_softmax_3pass", rows) > 2.0 * latency_s("triton_softmax_3pass", kept)
+
+
+def test_decayed_scores_take_longer_where_a_chunk_is_long():
+    outputs = replace(SCAN, head_dim=128, value_dim=128, chunk=128, piece="outputs")
+    plain, decayed = (replace(outputs, decays=decays) for decays in (False, True))
+    assert latency_s("triton_linear", decayed) > 1.05 * latency_s("triton_linear", plain)
