@@ -11,6 +11,7 @@ from einfall.sim.mapping import MAPPINGS
 GOOD = "estimate attention_1pass --on fusemax_cloud --shape queries=512,head_dim=64"
 ON = "--on fusemax_cloud --shape queries=512,head_dim=64"
 FUSEMAX = (MAPPINGS / "fusemax.yaml").read_text()
+CONV = "channels=3,filters=4,height=8,kernel_height=3"
 HEAD = "cascade c\nranks P queries, M keys\n"
 
 # name -> (files, command, how many lines, what they say)
@@ -50,6 +51,28 @@ MISTAKES = {
     "unknown mapping": ({}, GOOD + " --mapping fusmax", 1, ["mapping", "did you mean fusemax?"]),
     "missing mapping file": ({}, GOOD + " --mapping no.yaml", 1, ["no.yaml"]),
     "unknown scenario": ({}, "run fusmax", 1, ["scenario", "'fusmax'", "fusemax"]),
+    # cascades that a machine does not take
+    "windows on a spatial array": (
+        {},
+        f"estimate conv2d --on fusemax_cloud --shape {CONV}",
+        1,
+        [
+            "cascade conv2d: wanted tensors read at plain coordinates",
+            "found a window: OUT reads MAP",
+        ],
+    ),
+    "windows on a GPU": (
+        {},
+        f"estimate conv2d --on h100_sxm --shape {CONV}",
+        1,
+        ["cascade conv2d: wanted one that a kernel schedule on h100_sxm computes, found none"],
+    ),
+    "windows under a mask": (
+        {},
+        f"analyze conv2d --shape {CONV} --mask causal",
+        1,
+        ["conv2d: wanted one rank `queries` and one rank `keys` for a mask"],
+    ),
     # shapes
     "shape without size": ({}, GOOD.replace("=512", ""), 1, ["shape", "key=size", "'queries'"]),
     "shape of zero": ({}, GOOD.replace("=512", "=0"), 1, ["queries", "positive", "'0'"]),

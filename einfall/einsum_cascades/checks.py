@@ -24,8 +24,10 @@ from einfall.einsum_cascades.einsum import (
     Index,
     Place,
     Split,
+    Window,
 )
 from einfall.einsum_cascades.ops import OPS, REDUCTIONS
+from einfall.einsum_cascades.windows import MODES, measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,8 @@ class Places:
     """Where those parts of a cascade stand that do not carry their own place.
 
     Equal ranks and indices stand in many places, so `values` goes by identity (`id`). It holds
-    ranks, splits, groups, the mask, indices, operations and the `reduce_ranks` of an Einsum.
-    `outputs` runs parallel to the outputs of the cascade.
+    ranks, splits, groups, windows, the mask, indices, operations and the `reduce_ranks` of an
+    Einsum. `outputs` runs parallel to the outputs of the cascade.
     """
 
     values: dict[int, Place] = field(default_factory=dict)
@@ -132,13 +134,18 @@ def problems(
     check = _Check(cascade, places, unread)
     found = [*check.ranks(), *check.definitions()]
     if not any(check.ranks()):  # all that follows rests on the ranks
-        found += [*check.mask(), *check.inputs(), *check.expressions(), *check.order()]
+        found += [*check.words(), *check.mask(), *check.inputs()]
+        found += [*check.expressions(), *check.order()]
         if not unread:
             found += check.unused()
     if not found:  # the cascade as a whole, where no single statement is wrong
         found += [*check.recurrences(), *check.unneeded(), *check.unmasked()]
+        found += check.unread_windows()
     unique = dict.fromkeys(found)
     return sorted(unique, key=lambda problem: (problem.place.line, problem.place.column))
+
+
+_WINDOW = "window I -> Y, U"
 
 
 class _Check:
@@ -156,12 +163,13 @@ class _Check:
             e.name: e.iterative_ranks[0] for e in cascade.einsums if e.iterative_ranks
         }
         self.reads = {e.name: {a.tensor for a in e.operands} for e in cascade.einsums}
+        self.in_windows = {rank for w in cascade.windows for rank in (w.rank, w.output, w.kernel)}
         self.position = {e.name: i for i, e in reversed([*enumerate(cascade.einsums)])}
 
     # Ranks and inputs -------------------------------------------------------------------------
 
     def ranks(self) -> Iterator[Problem]:
-        """Ranks, splits and groups, each declared once and from known ranks."""
+        """Ranks, splits, groups and windows, each declared once and from known ranks."""
         seen: set[str] = set()
         for rank in self.cascade.ranks:
             if rank.symbol in seen:
@@ -171,6 +179,8 @@ class _Check:
             yield from self._split(split, {other.rank for other in self.cascade.splits[:i]}, seen)
         for i, group in enumerate(self.cascade.groups):
             yield from self._group(group, self.cascade.groups[:i])
+        for i, window in enumerate(self.cascade.windows):
+            yield from self._window(window, self.cascade.windows[:i])
 
     def mask(self) -> Iterator[Problem]:
         """A mask is over two whole ranks, and may differ along a third."""
@@ -188,6 +198,9 @@ class _Check:
                 whole = self.cascade.group_of[symbol]
                 text = f"wanted a rank of its own, found {symbol}, which follows {whole}"
                 yield self._at(mask, f"{text}; write {whole}")
+            if symbol in self.in_windows:
+                text = f"wanted a rank that is in no window, found {symbol}"
+                yield self._at(mask, f"{text}; masks and windows do not go together")
         if len(set(ranks)) < len(ranks):
             found = ", ".join(ranks)
             text = f"wanted different ranks for queries, keys and heads, found {found}"
@@ -228,10 +241,52 @@ class _Check:
                 group, f"wanted no group of a group, found {group.rank} -> {group.outer}"
             )
 
+    def _window(self, window: Window, earlier: tuple[Window, ...]) -> Iterator[Problem]:
+        ranks = (window.rank, window.output, window.kernel)
+        symbols = dict.fromkeys(ranks)
+        for symbol in symbols:
+            yield from self._symbol(window, symbol)
+            yield from self._plain(window, symbol)
+        if len(symbols) < len(ranks):
+            found = ", ".join(ranks)
+            yield self._at(window, f"wanted three ranks, found {found}; a window is `{_WINDOW}`")
+        if window.mode not in MODES:
+            way_out = hint(window.mode, MODES, f"there are {', '.join(MODES)}")
+            yield self._at(window, f"wanted how it ends, found '{window.mode}'; {way_out}")
+        if window.output in {other.output for other in earlier}:
+            text = f"wanted one window that gives {window.output}, found another"
+            yield self._at(window, f"{text}; give each window an output of its own")
+        outputs = {other.output for other in self.cascade.windows}
+        if window.rank in outputs - {other.output for other in earlier}:
+            text = f"wanted the window that gives {window.rank} above this one, found it below"
+            yield self._at(window, f"{text}; a map is there before its windows")
+        if window.kernel in outputs:
+            text = f"wanted a kernel with a size of its own, found {window.kernel}, an output"
+            yield self._at(window, f"{text}; declare a rank for the kernel")
+
+    def _plain(self, window: Window, symbol: str) -> Iterator[Problem]:
+        """Ranks of windows are whole: neither in parts nor in groups."""
+        parts = {s.rank for s in self.cascade.splits} | set(self.cascade.parent)
+        groups = {r for group in self.cascade.groups for r in (group.rank, group.outer)}
+        if symbol in parts | groups:
+            what = "split" if symbol in parts else "group"
+            text = f"wanted a rank that is neither split nor grouped, found {symbol} of a {what}"
+            yield self._at(window, f"{text}; give the window ranks of its own")
+
+    def words(self) -> Iterator[Problem]:
+        """The output of a window shares its word only with ranks that are always as long."""
+        for window in self.cascade.windows:
+            word, size = self.keys[window.output], measure(self.cascade, window.output)
+            for symbol, key in self.keys.items():
+                if key == word and measure(self.cascade, symbol) != size:
+                    text = f"wanted a word for {window.output} alone, found {word} of {symbol} too"
+                    why = f"{window.output} is not always as long as {symbol}"
+                    yield self._at(window, f"{text}; {why}, name it out_{word}")
+
     def _input(self, access: Access) -> Iterator[Problem]:
         for index in access.indices:
             yield from self._known(access, index)
-            if not index.varies or index.offset:
+            if not index.varies or index.offset or index.kernel:
                 text = f"wanted a plain coordinate such as m, found {index}; an input is whole"
                 yield self._at(index, text)
             elif index.rank in self.cascade.parent:
@@ -325,6 +380,9 @@ class _Check:
                     f"write {index.rank.lower()}" if index.rank else "only an init begins at 0"
                 )
                 yield self._at(index, f"{text}; {way_out}")
+            elif index.kernel:
+                text = f"wanted one rank to write along, found {index}"
+                yield self._at(index, f"{text}; a window is read, write {str(index.rank).lower()}")
             elif index.offset not in (0, 1):
                 c = str(index.rank).lower()
                 text = f"wanted {c} or {c}+1 on the left, found {index}"
@@ -338,13 +396,19 @@ class _Check:
         yield from self._distinct(einsum.output)
 
     def _steps(self, index: Index) -> Iterator[Problem]:
-        """An iterative rank is a whole one or an outer part: the last inner tile may be ragged."""
+        """An iterative rank is a whole one or an outer part: the last inner tile may be ragged.
+
+        A window looks ahead, so it has no steps.
+        """
         inner = {split.inner for split in self.cascade.splits}
         groups = {rank for group in self.cascade.groups for rank in (group.rank, group.outer)}
         if index.rank in inner | groups:
             what = "the inner part of a split" if index.rank in inner else "a rank of a group"
             text = f"wanted a whole rank or an outer part to iterate over, found {what}"
             yield self._at(index, f"{text}: {index}")
+        elif index.rank in self.in_windows:
+            text = f"wanted a rank that is in no window to iterate over, found {index}"
+            yield self._at(index, f"{text}; iterate over another rank")
 
     def _init(self, init: Einsum) -> Iterator[Problem]:
         if init.name in self.unread:
@@ -396,7 +460,9 @@ class _Check:
         c, iterative = rank.lower(), self.iterative.get(tensor) == rank
         if index.rank is None or rank not in self.symbols:
             return
-        if index.rank != rank and (iterative or not self._same_size(rank, index)):
+        if index.kernel is not None:
+            yield from self._in_window(tensor, rank, index)
+        elif index.rank != rank and (iterative or not self._same_size(rank, index)):
             follows = self.cascade.group_of.get(rank) == index.rank
             way_out = f"write {c}, it follows {index}" if follows else self._form(tensor)
             yield self._at(index, f"wanted {c} of {tensor}, found {index}; {way_out}")
@@ -408,6 +474,23 @@ class _Check:
             why = "its steps begin at 0" if iterative else f"it is not written at {c}+1"
             yield self._at(index, f"wanted {wanted} of {tensor}, found {index}; {why}")
 
+    def _in_window(self, tensor: str, rank: str, index: Index) -> Iterator[Problem]:
+        """A coordinate y+u, against the rank that the tensor was declared over."""
+        window = self.cascade.window(index)
+        if window is None:
+            turned = Index(index.kernel, kernel=index.rank)
+            way_out = f"declare it: `window {rank} -> {index.rank}, {index.kernel}`"
+            if self.cascade.window(turned) is not None:
+                way_out = f"write {turned}, the output first"
+            text = f"wanted a window for {index} of {tensor}, found none"
+            yield self._at(index, f"{text}; {way_out}")
+        elif window.rank != rank and not self._same_size(rank, Index(window.rank)):
+            text = f"wanted {rank.lower()} of {tensor}, found {index}, which is on {window.rank}"
+            yield self._at(index, f"{text}; {self._form(tensor)}")
+        elif self.iterative.get(tensor) == rank:
+            text = f"wanted {rank.lower()} of {tensor}, found {index}, a window over its steps"
+            yield self._at(index, f"{text}; copy its values into a tensor of their own")
+
     def _form(self, tensor: str) -> str:
         """How a tensor has to be read: `it is Q[b,h,p,e]`."""
         return f"it is {tensor}[{','.join(self.cascade.tensor_ranks[tensor]).lower()}]"
@@ -418,13 +501,14 @@ class _Check:
         return bool(key) and key == self.keys.get(rank) and index.varies
 
     def _known(self, access: Access, index: Index) -> Iterator[Problem]:
-        if index.rank is None or index.rank in self.symbols:
-            return
-        word = index.rank if index.end else index.rank.lower()
         coordinates = [symbol.lower() for symbol in self.symbols]
-        way_out = hint(word.lower(), coordinates, f"declare it: `ranks {word.upper()} word`")
-        text = f"wanted the coordinate of a rank in {access.tensor}, found '{word}'; {way_out}"
-        yield self._at(index, text)
+        for rank in (index.rank, index.kernel):
+            if rank is None or rank in self.symbols:
+                continue
+            word = rank if index.end else rank.lower()
+            way_out = hint(word.lower(), coordinates, f"declare it: `ranks {word.upper()} word`")
+            text = f"wanted the coordinate of a rank in {access.tensor}, found '{word}'; {way_out}"
+            yield self._at(index, text)
 
     def _distinct(self, access: Access) -> Iterator[Problem]:
         """No access has a rank twice, or beside its parts, or beside the rank of its group."""
@@ -432,18 +516,19 @@ class _Check:
         for index in access.indices:
             if index.rank is None:
                 continue
-            relatives = {index.rank, self.cascade.parent.get(index.rank)}
+            own = {index.rank, index.kernel}
+            relatives = own | {self.cascade.parent.get(index.rank)}
             relatives |= {self.cascade.group_of.get(index.rank)}
             relatives |= {g for g, h in self.cascade.group_of.items() if h == index.rank}
             relatives |= {part for part, r in self.cascade.parent.items() if r == index.rank}
-            clash = seen.intersection(relatives)
+            clash = seen.intersection(filter(None, relatives))
             if clash:
                 c = min(clash).lower()
                 text = (
                     f"wanted independent coordinates in {access.tensor}, found {index} beside {c}"
                 )
                 yield self._at(index, f"{text}; give it a rank of its own")
-            seen.add(index.rank)
+            seen.update(filter(None, own))
 
     # The iteration space of an Einsum ---------------------------------------------------------
 
@@ -568,6 +653,7 @@ class _Check:
         einsums = [*self.cascade.inits, *self.cascade.einsums]
         written = [*self.cascade.inputs, *(e.output for e in einsums)]
         used = {self.cascade.root(str(i.rank)) for access in written for i in access.indices}
+        used |= self.in_windows
         for rank in self.cascade.ranks:
             if rank.symbol not in used:
                 text = f"wanted a tensor with rank {rank.symbol}, found none; remove it"
@@ -590,6 +676,15 @@ class _Check:
                 text = f"wanted an output that needs {einsum.name}, found none"
                 yield Problem(einsum.place, f"{text}; remove it or name it as an output")
 
+    def unread_windows(self) -> Iterator[Problem]:
+        """Each window is the coordinate of some operand."""
+        reads = {i for e in self.cascade.einsums for access in e.operands for i in access.indices}
+        for window in self.cascade.windows:
+            at = Index(window.output, kernel=window.kernel)
+            if at not in reads:
+                text = f"wanted a tensor that is read at {at}, found none; remove the window"
+                yield self._at(window, text)
+
     def unmasked(self) -> Iterator[Problem]:
         """A mask leaves something out: some Einsum goes over both of its ranks."""
         mask = self.cascade.mask
@@ -602,7 +697,9 @@ class _Check:
     def _at(self, value: object, text: str) -> Problem:
         return Problem(self.places[value], text)
 
-    def _symbol(self, where: Split | Group | CascadeMask, symbol: str) -> Iterator[Problem]:
+    def _symbol(
+        self, where: Split | Group | Window | CascadeMask, symbol: str
+    ) -> Iterator[Problem]:
         if symbol not in self.symbols:
             way_out = hint(symbol, self.keys, f"declare it: `ranks {symbol} word`")
             yield self._at(where, f"wanted a rank that is declared, found {symbol}; {way_out}")

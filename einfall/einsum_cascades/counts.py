@@ -18,6 +18,8 @@ from einfall.einsum_cascades.einsum import Access, Apply, Cascade, Einsum, Expr
 from einfall.einsum_cascades.masked import project
 from einfall.einsum_cascades.ops import REDUCTIONS
 from einfall.einsum_cascades.passes import Visits, visits, whole_ranks
+from einfall.einsum_cascades.shapes import smaller
+from einfall.einsum_cascades.windows import reads_in_windows, sees_all
 
 if TYPE_CHECKING:
     from einfall.einsum_cascades.shapes import Number
@@ -58,7 +60,8 @@ def points(cascade: Cascade, einsum: Einsum, sizes: Mapping[str, Number]) -> Num
     """Points in the iteration space of an Einsum: the product of all its ranks.
 
     For `BQK[b,h,m1,m0,p] = Q[b,h,p,e] * K[b,g,m1,m0,e]` they are B·H·M·P·E, and with a mask B·H·E
-    times its attended pairs.
+    times its attended pairs. Those of a convolution are its places times the kernel: points of a
+    window beyond the edge of the map count, as dense implementations multiply their zeros too.
     """
     return existing(cascade, cascade.iteration_ranks(einsum), sizes)
 
@@ -167,7 +170,7 @@ class Footprint:
     Attributes:
         tensor: Name of the tensor.
         rank: The rank that forces more than one element to stay; empty if none does.
-        fiber: Size that must stay live, as a symbol: "M", "M1", "M0" or "1".
+        fiber: Size that must stay live, as a symbol: "M", "M1", "M0" or "1"; a window is "U·V".
         visits: Separate visits of the fiber in a mapping with the fewest passes.
         why: The reason in words.
         elements: `fiber` as a number; None without sizes.
@@ -193,16 +196,24 @@ def footprints(cascade: Cascade, sizes: Mapping[str, Number] | None = None) -> d
     With one pass over R nothing grows with R. Of masked keys the elements are those of the query
     that attends most.
 
+    Of a map that is read in windows one window stays, U·V elements (or as many open sums, where
+    each element is spread over the windows that it lies in). To read each element only once row by
+    row, U - 1 rows of the map have to stay.
+
     Source: Nayak et al., "FuseMax", MICRO 2024, section III.
     """
     inner = [s.inner for s in cascade.splits]
+    windows = _windows(cascade, sizes)
     needed: dict[str, Footprint] = {}
     for rank in (*whole_ranks(cascade), *inner):
         for tensor, when in visits(cascade, rank).items():
             best = needed.get(tensor)
             if len(when) > 1 and (best is None or _worse(len(when), rank, best, inner)):
-                needed[tensor] = _held(cascade, tensor, rank, when)
-    live = (needed.get(tensor, _streamed(tensor)) for tensor in cascade.tensor_ranks)
+                needed[tensor] = _held(cascade, tensor, rank, when, windows.get(tensor))
+    live = (
+        needed.get(tensor) or windows.get(tensor) or _streamed(tensor)
+        for tensor in cascade.tensor_ranks
+    )
     return {f.tensor: f if sizes is None else _sized(cascade, f, sizes) for f in live}
 
 
@@ -275,14 +286,40 @@ def _streamed(tensor: str) -> Footprint:
     return Footprint(tensor, "", "1", 1, f"{tensor} is used as it comes: one element at a time")
 
 
-def _held(cascade: Cascade, tensor: str, rank: str, when: Visits) -> Footprint:
-    """The footprint of a tensor of which a fiber is visited more than once."""
+def _windows(cascade: Cascade, sizes: Mapping[str, Number] | None) -> dict[str, Footprint]:
+    """The footprint of each map: the window of the Einsum that reads it, the first of several.
+
+    Of a kernel that is larger than the map no more than the map.
+    """
+    found: dict[str, Footprint] = {}
+    for einsum in cascade.einsums:
+        for access, windows in reads_in_windows(cascade, einsum):
+            tensor, fiber = access.tensor, "·".join(window.kernel for window in windows)
+            why = f"{tensor} is used in windows by {einsum.name}: {fiber} elements stay"
+            kept = None
+            if sizes is not None:
+                kept = prod(smaller(sizes[w.kernel], sizes[w.rank]) for w in windows)
+            found.setdefault(tensor, Footprint(tensor, windows[0].rank, fiber, 1, why, kept))
+    return found
+
+
+def _held(
+    cascade: Cascade, tensor: str, rank: str, when: Visits, window: Footprint | None
+) -> Footprint:
+    """The footprint of a tensor of which a fiber is visited more than once.
+
+    Of a map that kernels as large as the map see, the fiber is the whole map.
+    """
     ranks = cascade.tensor_ranks[tensor]
     outer = [s.outer for s in cascade.splits if s.rank == rank and s.outer in ranks]
     inner = [s.inner for s in cascade.splits if s.rank == rank and s.inner in ranks]
     groups = [g.outer for g in cascade.groups if g.rank == rank and g.outer in ranks]
     summary = [*outer, *groups] if rank not in ranks and not inner else []
     fiber = summary[0] if summary else rank
+    whole = {w.kernel for w in cascade.windows if sees_all(cascade, w)}
+    if window is not None and window.rank == rank and whole.issuperset(window.fiber.split("·")):
+        fiber = window.fiber
+    elements = window.elements if window is not None and fiber == window.fiber else None
     tile = rank in cascade.parent  # a pass over the inner part is one look at a tile
     times = [str(at).replace("pass", "look") if tile else str(at) for at, _ in when]
     users = [" and ".join(names) for _, names in when]
@@ -291,12 +328,14 @@ def _held(cascade: Cascade, tensor: str, rank: str, when: Visits) -> Footprint:
         end = f"at each tile: the {rank} elements of a tile stay"
     else:
         end = f"over {rank}: {fiber} elements stay or are read again"
-    return Footprint(tensor, rank, fiber, len(when), f"{tensor} is used {used}, {end}")
+    return Footprint(tensor, rank, fiber, len(when), f"{tensor} is used {used}, {end}", elements)
 
 
 def _sized(cascade: Cascade, footprint: Footprint, sizes: Mapping[str, Number]) -> Footprint:
-    """The same footprint with its numbers."""
-    fiber = 1 if footprint.fiber == "1" else _fiber_elements(cascade, footprint, sizes)
+    """The same footprint with its numbers; the elements of windows are known already."""
+    fiber = footprint.elements
+    if fiber is None:
+        fiber = 1 if footprint.fiber == "1" else _fiber_elements(cascade, footprint, sizes)
     again = (footprint.visits - 1) * elements(cascade, footprint.tensor, sizes)
     return replace(footprint, elements=fiber, spill_elements=again)
 

@@ -60,6 +60,25 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """`window I -> Y, U same`: a kernel of U coordinates slides over a map of I, Y places in all.
+
+    `y+u` is then a coordinate on I. The mode says what happens at the edges, and with that how many
+    places there are; `windows` has the formulas.
+    """
+
+    rank: str
+    output: str
+    kernel: str
+    mode: str = "valid"
+
+    def __str__(self) -> str:
+        """The window as the language writes it."""
+        mode = "" if self.mode == "valid" else f" {self.mode}"
+        return f"window {self.rank} -> {self.output}, {self.kernel}{mode}"
+
+
+@dataclass(frozen=True, slots=True)
 class CascadeMask:
     """`mask P, M "causal"`: of all points over both ranks, only the attended ones exist.
 
@@ -79,17 +98,26 @@ class Index:
     """One coordinate of an access.
 
     `m1` is Index("M1"); `m1+1` is Index("M1", offset=1); the constant 0 is Index(None, offset=0);
-    the final coordinate of an iterative rank, written `M1`, is Index("M1", end=True).
+    the final coordinate of an iterative rank, written `M1`, is Index("M1", end=True). The
+    coordinate `y+u` of a window is Index("Y", kernel="U").
     """
 
     rank: str | None
     offset: int = 0
     end: bool = False
+    kernel: str | None = None
 
     @property
     def varies(self) -> bool:
         """Whether the coordinate moves with its rank (neither a constant nor the end)."""
         return self.rank is not None and not self.end
+
+    @property
+    def ranks(self) -> tuple[str, ...]:
+        """Ranks with which the coordinate moves: two in a window, none if it does not."""
+        if self.rank is None or self.end:
+            return ()
+        return (self.rank,) if self.kernel is None else (self.rank, self.kernel)
 
     def __str__(self) -> str:
         """The coordinate as the language writes it."""
@@ -97,6 +125,8 @@ class Index:
             return str(self.offset)
         if self.end:
             return self.rank
+        if self.kernel is not None:
+            return f"{self.rank}+{self.kernel}".lower()
         sign = f"{self.offset:+d}" if self.offset else ""
         return self.rank.lower() + sign
 
@@ -111,8 +141,11 @@ class Access:
 
     @property
     def ranks(self) -> tuple[str, ...]:
-        """Ranks along which the access moves, in order, without constants and ends."""
-        return tuple(i.rank for i in self.indices if i.rank is not None and not i.end)
+        """Ranks along which the access moves, in order, without constants and ends.
+
+        An axis that is read in a window, at y+u, moves along two of them.
+        """
+        return tuple(rank for index in self.indices for rank in index.ranks)
 
     def __str__(self) -> str:
         """The access as the language writes it."""
@@ -194,6 +227,7 @@ class Cascade:
     inits: tuple[Einsum, ...] = ()
     splits: tuple[Split, ...] = ()
     groups: tuple[Group, ...] = ()
+    windows: tuple[Window, ...] = ()
     about: str = ""
     source: str = ""
     mask: CascadeMask | None = None
@@ -220,6 +254,18 @@ class Cascade:
     def group_of(self) -> Mapping[str, str]:
         """The rank that each group rank is a function of: G -> H."""
         return MappingProxyType({g.outer: g.rank for g in self.groups})
+
+    @cached_property
+    def window_onto(self) -> Mapping[str, Window]:
+        """The window whose places each derived rank counts: Y -> `window I -> Y, U`."""
+        return MappingProxyType({w.output: w for w in self.windows})
+
+    def window(self, index: Index) -> Window | None:
+        """The window that a coordinate such as y+u moves in; None for all others."""
+        if index.kernel is None:
+            return None
+        window = self.window_onto.get(str(index.rank))
+        return window if window is not None and window.kernel == index.kernel else None
 
     @cached_property
     def _hash(self) -> int:

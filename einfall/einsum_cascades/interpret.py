@@ -24,12 +24,14 @@ from einfall.einsum_cascades.einsum import (
     Expr,
     Index,
     Number,
+    Window,
     accesses,
 )
 from einfall.einsum_cascades.language import CascadeError
 from einfall.einsum_cascades.masked import coordinate, masks_of
 from einfall.einsum_cascades.ops import OPS, REDUCTIONS
 from einfall.einsum_cascades.shapes import ShapeError
+from einfall.einsum_cascades.windows import before, misfits, with_places
 
 _NOWHERE: Mapping[str, int] = MappingProxyType({})
 
@@ -85,7 +87,10 @@ def _sizes(
     for access in cascade.inputs:
         if access.tensor in arrays:
             found += _measure(access, arrays[access.tensor].shape, keys, first)
-    sizes = {symbol: first[key][0] for symbol, key in keys.items() if key in first}
+    given = {symbol: first[key][0] for symbol, key in keys.items() if key in first}
+    sizes = {symbol: size for symbol, size in given.items() if symbol not in cascade.window_onto}
+    found += _windows(cascade, sizes, given)
+    sizes = {symbol: int(size) for symbol, size in with_places(cascade, sizes).items()}
     missing = [symbol for symbol in keys if symbol not in sizes]
     if missing and not found:
         found.append(f"wanted inputs that give every rank a size, found none with {missing}")
@@ -103,6 +108,18 @@ def _sizes(
     if found:
         raise CascadeError(f"{cascade.name}: {text}" for text in found)
     return sizes
+
+
+def _windows(cascade: Cascade, sizes: Mapping[str, int], given: Mapping[str, int]) -> Iterator[str]:
+    """Problems with windows: kernels that do not fit, inputs that give an output another size."""
+    known = with_places(cascade, sizes)
+    for window in misfits(cascade, sizes):
+        wanted = f"wanted {window.kernel} of at most {window.rank} = {known[window.rank]}"
+        yield f"{wanted} in `{window}`, found {known[window.kernel]}"
+    for window in cascade.windows:
+        rank = window.output
+        if rank in known and given.get(rank, known[rank]) != known[rank]:
+            yield f"wanted {rank} = {known[rank]} of `{window}`, found {given[rank]} in an input"
 
 
 def _foreign(
@@ -325,8 +342,13 @@ class _Run:
         space = self.cascade.iteration_ranks(einsum)
         where: list[int | slice] = []
         for indices in align(self.cascade, access):
+            window = self.cascade.window(indices[0])
             if len(indices) == 2:
                 array = self._tiled(array, len(where), str(indices[0].rank))
+            if window is not None:
+                array = self._in_windows(array, len(where), window)
+                where += [slice(None), slice(None)]
+                continue
             where += [self._where(index, at) for index in indices]
         array = array[tuple(where)]
         ranks = [rank for rank in access.ranks if rank not in at]
@@ -345,6 +367,16 @@ class _Run:
         fill[axis] = (0, tiles[0] * tiles[1] - array.shape[axis])
         shape = array.shape[:axis] + tiles + array.shape[axis + 1 :]
         return np.pad(array, fill, constant_values=np.nan).reshape(shape)
+
+    def _in_windows(self, array: np.ndarray, axis: int, window: Window) -> np.ndarray:
+        """The array with one axis cut into windows, [places, kernel]; 0 beyond the edges."""
+        size, kernel = array.shape[axis], self.sizes[window.kernel]
+        places = np.arange(self.sizes[window.output])[:, None] - before(window.mode, kernel)
+        at = places + np.arange(kernel)
+        if window.mode == "circular":
+            return array.take(at % size, axis)
+        inside = np.expand_dims((at >= 0) & (at < size), tuple(range(2, array.ndim - axis + 1)))
+        return np.where(inside, array.take(at.clip(0, size - 1), axis), 0.0)
 
     def _where(self, index: Index, at: Mapping[str, int]) -> int | slice:
         """The part of an axis that an index names."""

@@ -21,6 +21,7 @@ goes on in the next one, unless that looks like a statement of its own.
 written one step ahead, `RM[h,m1+1,p] = …`, and read at the last one, `RM[h,M1,p]`. Two ranks with
 the same word (`P queries, M queries`) are two coordinates over the same things: a tensor that is
 declared over p may be read at m. `mask P, M "causal"` leaves out the pairs that are not attended.
+`window I -> Y, U` lets a tensor over i be read at y+u, as convolutions do.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ from einfall.einsum_cascades.einsum import (
     Place,
     Rank,
     Split,
+    Window,
 )
 from einfall.einsum_cascades.ops import REDUCTIONS
 
@@ -67,6 +69,7 @@ FORMS: Mapping[str, str] = MappingProxyType(
         "ranks": "ranks P queries, M keys",
         "group": "group H -> G",
         "split": "split M -> M1, M0",
+        "window": "window I -> Y, U",
         "mask": 'mask P, M "causal"',
         "input": "input Q[p,e], K[m,e]",
         "output": "output AV",
@@ -143,6 +146,7 @@ def to_text(cascade: Cascade) -> str:
     lines += [f"ranks {', '.join(ranks)}"] if ranks else []
     lines += [f"group {group.rank} -> {group.outer}" for group in cascade.groups]
     lines += [f"split {split.rank} -> {split.outer}, {split.inner}" for split in cascade.splits]
+    lines += [str(window) for window in cascade.windows]
     lines += [_mask_line(cascade, cascade.mask)] if cascade.mask else []
     lines += [f"input {', '.join(map(str, cascade.inputs))}"] if cascade.inputs else []
     lines += [f"output {', '.join(cascade.outputs)}"]
@@ -259,6 +263,7 @@ class _Draft:
     ranks: list[Rank] = field(default_factory=list)
     splits: list[Split] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
     mask: CascadeMask | None = None
     inputs: list[Access] = field(default_factory=list)
     outputs: list[str] = field(default_factory=list)
@@ -305,6 +310,7 @@ class _Draft:
             inits=tuple(self.inits),
             splits=tuple(self.splits),
             groups=tuple(self.groups),
+            windows=tuple(self.windows),
             about=self.once.get("about", ""),
             source=self.once.get("source", ""),
             mask=self._whole_mask(),
@@ -354,6 +360,11 @@ class _Draft:
     def _group(self, tree: Tree) -> None:
         rank, outer = _tokens(tree)
         self.groups.append(self._placed(Group(str(rank), str(outer)), rank))
+
+    def _window(self, tree: Tree) -> None:
+        rank, output, kernel, *mode = _tokens(tree)
+        window = Window(str(rank), str(output), str(kernel), *map(str, mode))
+        self.windows.append(self._placed(window, rank))
 
     def _mask(self, tree: Tree) -> None:
         queries, keys, *heads, text = _tokens(tree)
@@ -417,6 +428,8 @@ class _Draft:
             index = Index(None, int(token))
         elif tree.data == "end":
             index = Index(str(token), end=True)
+        elif tree.data == "in_window":
+            index = Index(token.upper(), kernel=shift[0].upper())
         else:
             index = Index(token.upper(), int("".join("".join(shift).split()) or 0))
         return self._placed(index, token)
@@ -521,6 +534,8 @@ def _way_out(statement: str, position: int, accepts: AbstractSet[str]) -> str:
         return hint(first, FORMS, f"the form of an Einsum is `{_EINSUM_FORM}`")
     if nested and "NUMBER" in accepts:
         return "a reduction stands right after '='; give it an Einsum of its own"
+    if {"PLUS", "RSQB"} <= accepts and statement[position:].startswith("-"):
+        return "a window is read at y+u; for a convolution in the strict sense flip the kernel"
     if accepts == {"LPAR"} and previous in REDUCTIONS:
         return f"to reduce over a rank write {previous}_m X[m]"
     if accepts == {"LPAR"}:

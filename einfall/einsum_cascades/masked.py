@@ -62,11 +62,19 @@ def with_mask(cascade: Cascade, mask: str | MaskSpec) -> Cascade:
     if mask.is_dense:
         return replace(cascade, mask=None)
     queries, keys = _sides(cascade)
+    _refuse_windows(cascade, (queries, keys))
     masked = replace(cascade, mask=CascadeMask(queries, keys, mask, heads_rank(cascade.ranks)))
     if not masked_einsums(masked):
         text = f"wanted an Einsum over both {queries} and {keys} for the mask {mask}, found none"
         raise CascadeError([f"{cascade.name}: {text}; it makes no (query, key) pairs"])
     return masked
+
+
+def _refuse_windows(cascade: Cascade, sides: Iterable[str]) -> None:
+    for window in cascade.windows:
+        for rank in {window.rank, window.output, window.kernel}.intersection(sides):
+            text = f"wanted ranks that are in no window for a mask, found {rank} in `{window}`"
+            raise CascadeError([f"{cascade.name}: {text}; masks and windows do not go together"])
 
 
 def _sides(cascade: Cascade) -> tuple[str, str]:

@@ -16,13 +16,17 @@ again: softmax needs the maximum over all keys before it can subtract it from th
 - A value reduced over the inner part only keeps streaming, tile by tile. So does a running value:
   step m1 needs values up to m1 only, hence an iterative rank never adds a pass.
 - A group rank is the outer part of its rank: a value over g streams along h.
+- The places of a window (Y of `window I -> Y, U`) go along with the map: a kernel of its own size
+  is served by a buffer of that size. A kernel as large as the map sees all of it: what it reads has
+  to be complete, like what is read along another rank of the same size.
 - State that another iterative rank carries from its step before is at hand like an input: passes
   over E of a state S[m1+1,e,f] are passes within one step of m1.
 
 The number of passes is the highest pass of an Einsum that traverses R.
 
-Left out: looks at R out of order. A fiber is read tile by tile in the order of its outer part, and
-an offset (`m-1`, a window) is served by a buffer of constant size.
+Left out: looks at R out of order. A fiber is read tile by tile in the order of its outer part.
+Windows whose places are paired with each other or with the map (attention over y and z of two
+convolutions of one map) count like kernels as large as the map.
 
 Source: Nayak et al., "FuseMax", MICRO 2024, section III; Einsums of one pass may be fused on R, and
 one pass means that the footprint does not grow with R.
@@ -38,9 +42,12 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from einfall.einsum_cascades.einsum import Access, Cascade, Einsum
+from einfall.einsum_cascades.windows import sees_all
 
 SEQUENCE_KEYS = frozenset({"queries", "keys", "tokens"})
-"""Shape keys of the ranks that grow with the sequence; `taxonomy` counts passes over these."""
+"""Shape keys of the ranks that grow with the sequence."""
+
+_GROWING = SEQUENCE_KEYS | {"height", "width"}  # the tokens of an image are a map of them
 
 Visits: TypeAlias = "tuple[tuple[Position, tuple[str, ...]], ...]"
 """Visits of one tensor in order: the position, and the Einsums that make or read the tensor."""
@@ -174,10 +181,11 @@ def taxonomy(cascade: Cascade) -> str:
     """The class of the cascade in the sense of FuseMax, such as "1-pass" or "3-pass".
 
     It is the most passes over a rank that grows with the sequence (shape keys `queries`, `keys`,
-    `tokens`): for attention that is the rank of the keys, since queries do not wait for each other.
-    A cascade without such a rank is classed by the most passes over any of its ranks.
+    `tokens`) or with the image (`height`, `width`): for attention that is the rank of the keys,
+    since queries do not wait for each other. A cascade without such a rank is classed by the most
+    passes over any of its ranks.
     """
-    sequence = [r.symbol for r in cascade.ranks if r.shape_key in SEQUENCE_KEYS]
+    sequence = [r.symbol for r in cascade.ranks if r.shape_key in _GROWING]
     ranks = sequence or whole_ranks(cascade)
     return f"{max((rank_passes(cascade, r).passes for r in ranks), default=0)}-pass"
 
@@ -248,14 +256,29 @@ def carried(cascade: Cascade, access: Access) -> str | None:
     return next(late, None)
 
 
+def _slid_along(cascade: Cascade, rank: str) -> set[str]:
+    """The ranks that windows tie to this one, so that all go along one fiber side by side.
+
+    None where an Einsum goes over two of them: each place is then paired with all of the other.
+    """
+    tied = {rank}
+    sliding = [window for window in cascade.windows if not sees_all(cascade, window)]
+    for _ in sliding:
+        for window in sliding:
+            ends = {window.rank, window.output}
+            tied |= ends if tied & ends else set()
+    paired = any(len(tied.intersection(cascade.iteration_ranks(e))) > 1 for e in cascade.einsums)
+    return set() if paired else tied
+
+
 @dataclass(frozen=True, slots=True)
 class _View:
     """A cascade as one rank sees it.
 
     `moving` are the ranks whose coordinate moves from tile to tile of the fiber (R itself, the
-    outer part of a split, the groups of a grouped rank); `spans` are the sets of ranks that
-    traverse all of R. Seen by a part, the whole rank and the part are one. `loops` are the ranks
-    that each Einsum iterates over.
+    outer part of a split, the groups of a grouped rank, what windows tie to it); `spans` are the
+    sets of ranks that traverse all of R. Seen by a part, the whole rank and the part are one.
+    `loops` are the ranks that each Einsum iterates over.
     """
 
     cascade: Cascade
@@ -272,6 +295,7 @@ class _View:
             raise PassError(f"cascade {cascade.name}: wanted one of its ranks, found {rank!r}")
         groups = {g.outer for g in cascade.groups if g.rank == rank}
         same = {rank, cascade.root(rank), *(g.rank for g in cascade.groups if g.outer == rank)}
+        same |= _slid_along(cascade, rank)
         spans = [*({r} for r in same), *({s.outer, s.inner} for s in splits)]
         moving = same | groups | {s.outer for s in splits}
         loops = {e.name: frozenset(cascade.iteration_ranks(e)) for e in cascade.einsums}

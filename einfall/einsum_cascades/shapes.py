@@ -3,18 +3,23 @@
 A shape is given by the words of the rank declarations (`queries`, `head_dim`), so that one text
 serves every cascade. What is left out follows from what is given:
 
-| key         | default             | meaning                                      |
-|-------------|---------------------|----------------------------------------------|
-| `batch`     | 1                   | sequences                                    |
-| `heads`     | 1                   | query heads                                  |
-| `kv_heads`  | heads               | heads of K and V; divides `heads`            |
-| `keys`      | queries             | keys and values                              |
-| `value_dim` | head_dim            | width of V in one head                       |
-| `tokens`    | batch · queries     | rows of a layer that knows no sequences      |
-| `model_dim` | heads · head_dim    | width of the residual stream                 |
-| `ffn_dim`   | 4 · model_dim       | hidden width of the feed-forward layer       |
+| key            | default          | meaning                                 |
+|----------------|------------------|-----------------------------------------|
+| `batch`        | 1                | sequences                               |
+| `heads`        | 1                | query heads                             |
+| `kv_heads`     | heads            | heads of K and V; divides `heads`       |
+| `keys`         | queries          | keys and values                         |
+| `value_dim`    | head_dim         | width of V in one head                  |
+| `tokens`       | batch · queries  | rows of a layer that knows no sequences |
+| `model_dim`    | heads · head_dim | width of the residual stream            |
+| `ffn_dim`      | 4 · model_dim    | hidden width of the feed-forward layer  |
+| `width`        | height           | columns of a map                        |
+| `kernel_width` | kernel_height    | columns of a kernel                     |
+| `map_width`    | map_height       | columns of a token that is a map        |
 
-All other keys (`queries`, `head_dim`, …) have to be given. A key that the cascade does not have is
+`tokens` has to be given where the cascade has `batch` too, for it is then the length of a sequence.
+The output of a window (`window I -> Y, U`) gets its size from map and kernel and needs no key. All
+other keys (`queries`, `head_dim`, …) have to be given. A key that the cascade does not have is
 refused, unless it adds no information: `keys` equal to `queries`, `kv_heads` equal to `heads`,
 `heads=1`, or `head_dim` where it was used for `model_dim`.
 """
@@ -26,6 +31,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias
 
 from einfall.einsum_cascades.checks import hint
+from einfall.einsum_cascades.windows import misfits, with_places
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +54,9 @@ DEFAULTS: Mapping[str, tuple[int, tuple[str, ...]]] = MappingProxyType(
         "tokens": (1, ("batch", "queries")),
         "model_dim": (1, ("heads", "head_dim")),
         "ffn_dim": (4, ("model_dim",)),
+        "width": (1, ("height",)),
+        "kernel_width": (1, ("kernel_height",)),
+        "map_width": (1, ("map_height",)),
     }
 )
 """The table above: key -> (factor, keys); the default is the factor times their product."""
@@ -120,8 +129,9 @@ def rank_sizes(
 
     Raises:
         ShapeError: Keys that are missing or that the cascade does not have, sizes that are not
-            positive whole numbers, a group that does not divide its rank, a tile of a rank that is
-            not split; all problems at once. After those, a mask that does not fit the shape.
+            positive whole numbers, a group that does not divide its rank, a kernel that does not
+            fit its map, a tile of a rank that is not split; all problems at once. After those, a
+            mask that does not fit the shape.
     """
     tiles = {} if tiles is None else tiles
     named = {**shape, **{f"tile of {rank}": tile for rank, tile in tiles.items()}}
@@ -131,18 +141,20 @@ def rank_sizes(
     problems = [*bad, *_foreign_keys(cascade, given), *_foreign_tiles(cascade, tiles)]
     sizes: dict[str, Number] = {}
     for symbol, key in _sized_ranks(cascade).items():
-        size = _resolve(key, given, set())
+        size = None if _in_sequences(cascade, key, given) else _resolve(key, given, set())
         if size is None:
-            problems.append(f"{key}: wanted a size for rank {symbol}, found none{_source(key)}")
+            way_out = f"add {key}=…{_source(cascade, key)}"
+            problems.append(f"{key}: wanted a size for rank {symbol}, found none; {way_out}")
         else:
             sizes[symbol] = size
     if not bad:
-        problems += _uneven_groups(cascade, sizes)
+        problems += [*_uneven_groups(cascade, sizes), *_windows(cascade, given, sizes)]
     if problems:
         raise ShapeError(problems)
+    sizes = with_places(cascade, sizes)
     for split in cascade.splits:
         whole = sizes[split.rank]
-        sizes[split.inner] = _smaller(_plain(tiles.get(split.rank, DEFAULT_TILE)), whole)
+        sizes[split.inner] = smaller(_plain(tiles.get(split.rank, DEFAULT_TILE)), whole)
         sizes[split.outer] = -(-whole // sizes[split.inner])
     if cascade.mask is not None:
         from einfall.einsum_cascades.masked import masks_of
@@ -178,7 +190,7 @@ def _plain(value: Number) -> Number:
     return np.asarray(value, dtype=float) if np.ndim(value) else int(value)
 
 
-def _smaller(a: Number, b: Number) -> Number:
+def smaller(a: Number, b: Number) -> Number:
     """The smaller of the two, element by element where one is an array."""
     if isinstance(a, int) and isinstance(b, int):
         return min(a, b)
@@ -187,9 +199,20 @@ def _smaller(a: Number, b: Number) -> Number:
     return np.minimum(a, b)
 
 
+def shape_keys(cascade: Cascade) -> tuple[str, ...]:
+    """The keys that a shape of the cascade consists of, in the order of its ranks.
+
+    >>> from einfall.einsum_cascades.library import load
+    >>> shape_keys(load("matmul"))
+    ('rows', 'inner', 'cols')
+    """
+    return tuple(dict.fromkeys(_sized_ranks(cascade).values()))
+
+
 def _sized_ranks(cascade: Cascade) -> dict[str, str]:
     """Shape key by symbol, for the ranks whose sizes come from the shape (two may share a key)."""
-    return {r.symbol: r.shape_key for r in cascade.ranks if r.symbol not in cascade.parent}
+    derived = {*cascade.parent, *cascade.window_onto}
+    return {r.symbol: r.shape_key for r in cascade.ranks if r.symbol not in derived}
 
 
 def _resolve(key: str, given: Mapping[str, Number], used: set[str]) -> Number | None:
@@ -213,21 +236,27 @@ def _default(key: str, given: Mapping[str, Number], used: set[str]) -> Number | 
     return size
 
 
-def _source(key: str) -> str:
-    """How a missing key could have got its size."""
-    if key not in DEFAULTS:
-        return f"; add {key}=…"
-    return f"; add {key}=… or {' and '.join(DEFAULTS[key][1])}"
+def _source(cascade: Cascade, key: str) -> str:
+    """How a missing key could have got its size instead."""
+    if key not in DEFAULTS or _in_sequences(cascade, key, {}):
+        return ""
+    return f" or {' and '.join(DEFAULTS[key][1])}"
+
+
+def _in_sequences(cascade: Cascade, key: str, given: Mapping[str, Number]) -> bool:
+    """Whether it is the tokens of one of a batch of sequences, which have to be given."""
+    return key == "tokens" and key not in given and "batch" in shape_keys(cascade)
 
 
 def _foreign_keys(cascade: Cascade, given: Mapping[str, Number]) -> Iterator[str]:
     """Problems with the keys that the cascade does not have."""
-    keys = list(dict.fromkeys(_sized_ranks(cascade).values()))
+    keys = shape_keys(cascade)
+    derived = {r.shape_key for r in cascade.ranks if r.symbol in cascade.window_onto}
     used: set[str] = set()
     for key in keys:
         _resolve(key, given, used)
     for key in given:
-        if key in keys or key in used or _says_nothing(key, keys, given):
+        if key in {*keys, *derived} or key in used or _says_nothing(key, keys, given):
             continue
         way_out = hint(key, keys, f"its keys are {', '.join(keys)}")
         yield f"{key}: wanted a key of cascade {cascade.name}, found none of this name; {way_out}"
@@ -247,6 +276,24 @@ def _same(a: Number | None, b: Number) -> bool:
     import numpy as np
 
     return bool(np.all(a == b))
+
+
+def _windows(
+    cascade: Cascade, given: Mapping[str, Number], sizes: Mapping[str, Number]
+) -> Iterator[str]:
+    """Problems with windows: kernels that do not fit, outputs that are given another size."""
+    words = {rank.symbol: rank.shape_key for rank in cascade.ranks}
+    known = with_places(cascade, sizes)
+    for window in misfits(cascade, sizes):
+        key, size = words[window.kernel], known[window.rank]
+        text = f"{key}: wanted at most {words[window.rank]} = {size}, found {known[window.kernel]}"
+        yield f"{text}; `{window}` keeps the kernel on the map, take a smaller one or mode `same`"
+    derived = [rank for rank in cascade.window_onto if words[rank] not in shape_keys(cascade)]
+    for rank in derived:
+        key = words[rank]
+        if rank in known and key in given and not _same(known[rank], given[key]):
+            text = f"{key}: wanted {known[rank]}, as map and kernel give it, found {given[key]}"
+            yield f"{text}; leave it out"
 
 
 def _foreign_tiles(cascade: Cascade, tiles: Mapping[str, Number]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from einfall.einsum_cascades.einsum import Cascade, Einsum
 from einfall.einsum_cascades.language import to_text
 from einfall.einsum_cascades.masked import masks_of
 from einfall.einsum_cascades.passes import RankPasses, analyze_passes, taxonomy
+from einfall.einsum_cascades.shapes import shape_keys
 from einfall.report.text import count, facts, page, paragraph, percent, table
 
 Sizes = Mapping[str, Any]
@@ -144,7 +145,7 @@ def _einsum_table(record: Mapping[str, Any]) -> str:
 def _footprint_lines(record: Mapping[str, Any]) -> str:
     from einfall.units import format_quantity
 
-    held = {name: f for name, f in record["footprints"].items() if f["visits"] > 1}
+    held = {name: f for name, f in record["footprints"].items() if f["fiber"] != "1"}
     lines = []
     for name, found in held.items():
         size = "" if found["bytes"] is None else f"{format_quantity(found['bytes'], 'B')}: "
@@ -181,8 +182,8 @@ def _mask_lines(mask: Mapping[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _without(cascade: Cascade) -> str:
-    keys = dict.fromkeys(r.shape_key for r in cascade.ranks if r.shape_key)
-    return paragraph(f"For numbers add --shape with {', '.join(keys)}; some have defaults.")
+    keys = ", ".join(shape_keys(cascade))
+    return paragraph(f"For numbers add --shape with {keys}; some have defaults.")
 
 
 def cascade_record(cascade: Cascade) -> dict[str, Any]:
@@ -192,7 +193,7 @@ def cascade_record(cascade: Cascade) -> dict[str, Any]:
         "about": cascade.about,
         "source": cascade.source,
         "class": taxonomy(cascade),
-        "shape_keys": list(dict.fromkeys(r.shape_key for r in cascade.ranks if r.shape_key)),
+        "shape_keys": list(shape_keys(cascade)),
         "text": to_text(cascade),
     }
 

@@ -14,6 +14,7 @@ from einfall.sim import flat, mapping
 from einfall.sim.accounting import PHYSICAL, Accounting
 from einfall.sim.auto_mapping import auto_mapping
 from einfall.sim.estimate import estimate
+from einfall.sim.legality import refuse_windows
 from einfall.sim.mapping import Mapping, MappingError
 from einfall.sim.numeric import Number, largest
 
@@ -46,9 +47,10 @@ def mapping_for(
     Raises:
         SpecError: The machine is no spatial array; no such mapping, or mistakes in its file.
         ShapeError: The shape does not fit the cascade.
-        MappingError: Nothing fits the machine.
+        MappingError: Nothing fits the machine, or the cascade reads maps in windows.
     """
     array = as_array(machine)
+    refuse_windows(cascade)
     chosen = str(name) if name is not None else _default(cascade, array)
     if chosen not in FAMILIES:
         return mapping.load(chosen)

@@ -8,6 +8,7 @@ from functools import cache
 from einfall.einsum_cascades.counts import ops_per_output, ops_per_point
 from einfall.einsum_cascades.einsum import Cascade
 from einfall.einsum_cascades.passes import fusion_conflict
+from einfall.einsum_cascades.windows import reads_in_windows
 from einfall.hw_models.spatial_array import SpatialArray
 from einfall.hw_models.yaml_door import did_you_mean
 from einfall.sim.group import GroupContext, group_einsums
@@ -20,8 +21,10 @@ def check_mapping(cascade: Cascade, machine: SpatialArray, mapping: Mapping) -> 
     """Refuse a mapping whose names do not fit the cascade and the machine.
 
     Raises:
-        MappingError: Every name that is wrong, and every op that a unit cannot do.
+        MappingError: Every name that is wrong, and every op that a unit cannot do; before those,
+            maps that are read in windows.
     """
+    refuse_windows(cascade)
     problems = [*_check_cascade(cascade, mapping)] or [
         *_check_coverage(cascade, mapping),
         *(p for group in mapping.groups for p in _check_names(cascade, group)),
@@ -29,6 +32,25 @@ def check_mapping(cascade: Cascade, machine: SpatialArray, mapping: Mapping) -> 
     ]
     if problems:
         raise MappingError("\n".join(f"mapping {mapping.name}: {p}" for p in problems))
+
+
+def refuse_windows(cascade: Cascade) -> None:
+    """Refuse a cascade that reads maps in windows: tiles with a halo are not modelled.
+
+    Raises:
+        MappingError: With every such access.
+    """
+    problems = [
+        f"{einsum.name} reads {access}"
+        for einsum in cascade.einsums
+        for access, _ in reads_in_windows(cascade, einsum)
+    ]
+    if problems:
+        raise MappingError(
+            f"cascade {cascade.name}: wanted tensors read at plain coordinates, as all mappings on "
+            f"spatial arrays need them, found a window: {'; '.join(problems)}; give the windows as "
+            "an input of their own (im2col), as in MAP[n,c,y,x,u,v]"
+        )
 
 
 def check_group(context: GroupContext) -> None:

@@ -55,14 +55,44 @@ def mlp(X, W1, W2):
     return gelu(X @ W1) @ W2
 
 
+def windows(maps, kernel, mode="same"):
+    """Windows [..., y, x, u, v] of maps [..., i, j]; outside is 0."""
+    before = [0 if mode == "valid" else size // 2 for size in kernel]
+    after = [0 if mode == "valid" else size - 1 - size // 2 for size in kernel]
+    padding = [(0, 0)] * (maps.ndim - 2) + list(zip(before, after, strict=True))
+    return np.lib.stride_tricks.sliding_window_view(np.pad(maps, padding), kernel, (-2, -1))
+
+
+def conv2d(MAP, KER):
+    return np.einsum("ncyxuv,kcuv->nkyx", windows(MAP, KER.shape[-2:]), KER)
+
+
+def depthwise_conv2d(MAP, KER):
+    return np.einsum("ncyxuv,cuv->ncyx", windows(MAP, KER.shape[-2:]), KER)
+
+
+def shared_linear(X, W):
+    """The convolution itself, one channel a token, and not the matrix product that it equals."""
+    (place,) = {windows(X, W.shape[-2:], "valid").shape[2:4]}
+    assert place == (1, 1)
+    return np.einsum("btyxuv,ouv->btoyx", windows(X, W.shape[-2:], "valid"), W)[..., 0, 0]
+
+
+def global_filter(MAP, KER):
+    """As GFNet does it: the spectra are multiplied. That of the flipped kernel is the conjugate."""
+    spectrum = np.fft.fft2(MAP, axes=(1, 2)) * np.fft.fft2(KER, axes=(0, 1)).conj()
+    return np.fft.ifft2(spectrum, axes=(1, 2)).real
+
+
 def linear_layers(X, AV, WO, **W):
     concatenated = np.concatenate(list(AV), axis=-1)  # heads side by side, as torch does it
     deprojected = concatenated @ WO.reshape(-1, WO.shape[-1])
     return X @ W["WQ"], X @ W["WK"], X @ W["WV"], deprojected @ W["W1"] @ W["W2"]
 
 
-def norm(x, gain, shift):
-    return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-5) * gain + shift
+def norm(x, gain, shift, least=1e-5):
+    deviation = np.sqrt(x.var(-1, keepdims=True) + least)
+    return (x - x.mean(-1, keepdims=True)) / deviation * gain + shift
 
 
 def encoder_layer(X, WO, **W):
@@ -72,6 +102,25 @@ def encoder_layer(X, WO, **W):
     return X2 + mlp(norm(X2, W["GAIN2"], W["SHIFT2"]), W["W1"], W["W2"])
 
 
+def gfnet_block(MAP, KER, **W):
+    filtered = global_filter(norm(MAP, W["GAIN1"], W["SHIFT1"], 1e-6), KER)
+    hidden = gelu(norm(filtered, W["GAIN2"], W["SHIFT2"], 1e-6) @ W["W1"] + W["BIAS1"])
+    return MAP + hidden @ W["W2"] + W["BIAS2"]
+
+
+def convsharevit_block(X, WO, **W):
+    """The same layer on tokens that are rows of numbers, with heads as wide as a token."""
+    width = X.shape[-2] * X.shape[-1]
+    rows = {name: value.reshape(-1) for name, value in W.items() if name[0] in "GS"}
+    x = X.reshape(*X.shape[:2], width)
+    tokens = norm(x, rows["GAIN1"], rows["SHIFT1"])[:, None]
+    Q, K, V = (tokens @ W[n].reshape(-1, width, width).swapaxes(-1, -2) for n in ("WQ", "WK", "WV"))
+    heads = attention(Q, K, V).swapaxes(1, 2)
+    x = x + heads.reshape(*x.shape[:2], -1) @ WO.reshape(width, -1).T
+    hidden = gelu(norm(x, rows["GAIN2"], rows["SHIFT2"]) @ W["W1"].reshape(-1, width).T)
+    return (x + hidden @ W["W2"].reshape(width, -1).T).reshape(X.shape)
+
+
 REFERENCES = {
     "attention_1pass": attention,
     "attention_2pass": attention,
@@ -79,12 +128,18 @@ REFERENCES = {
     "attention_3pass": attention,
     "attention_3pass_deferred": attention,
     "attention_sigmoid": sigmoid_attention,
+    "conv2d": conv2d,
+    "convsharevit_block": convsharevit_block,
+    "depthwise_conv2d": depthwise_conv2d,
     "encoder_layer": encoder_layer,
+    "gfnet_block": gfnet_block,
+    "global_filter": global_filter,
     "linear_attention": linear_attention,
     "linear_attention_causal": causal_linear_attention,
     "linear_layers": linear_layers,
     "matmul": lambda X, W: X @ W,
     "mlp": mlp,
+    "shared_linear": shared_linear,
 }
 
 
@@ -154,7 +209,8 @@ class Walk:
             return expr.value
         if isinstance(expr, Access):
             axes = align(self.cascade, expr)
-            return self.value(expr.tensor, tuple(self.place(point, axis) for axis in axes))
+            places = tuple(self.place(point, axis) for axis in axes)
+            return 0.0 if None in places else self.value(expr.tensor, places)
         return OPS[expr.op].evaluate(np, *(self.read(arg, point) for arg in expr.args))
 
     def place(self, point, axis):
@@ -165,4 +221,15 @@ class Walk:
     def at(self, point, index):
         if index.rank is None:
             return index.offset
+        if index.kernel:
+            return self.in_window(point, self.cascade.window(index))
         return self.sizes[index.rank] if index.end else point[index.rank] + index.offset
+
+    def in_window(self, point, window):
+        """The coordinate on a map; None beyond its edges."""
+        kernel, size = self.sizes[window.kernel], self.sizes[window.rank]
+        before = {"valid": 0, "same": kernel // 2, "full": kernel - 1, "circular": 0}
+        at = point[window.output] + point[window.kernel] - before[window.mode]
+        if window.mode == "circular":
+            return at % size
+        return at if 0 <= at < size else None

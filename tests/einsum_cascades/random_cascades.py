@@ -4,6 +4,9 @@ Ranks are H heads in groups G, P queries, M keys (often split into M1, M0) and E
 are maps of one or two operands, reductions over any of their ranks, and running values with or
 without a value made from the step before; whatever is complete or running may be used again.
 With `sizes_of` every rank has at least two elements and M has a ragged last tile.
+
+With a window there are also a map over I and kernels of U with Y places on it: some Einsum reads
+both, and whatever is over I may be read at y+u.
 """
 
 from hypothesis import strategies as st
@@ -18,10 +21,13 @@ from einfall.einsum_cascades.einsum import (
     Number,
     Rank,
     Split,
+    Window,
 )
 from einfall.einsum_cascades.shapes import rank_sizes
+from einfall.einsum_cascades.windows import MODES
 
 SHAPE = {"heads": 4, "kv_heads": 2, "queries": 2, "keys": 5, "head_dim": 3}
+SHAPE |= {"height": 4, "kernel": 3}
 TILES = {"M": 2}  # three tiles of M, the last one ragged
 
 RANKS = (
@@ -30,11 +36,16 @@ RANKS = (
     Rank("P", "queries"),
     Rank("M", "keys"),
     Rank("E", "head_dim"),
+    Rank("I", "height"),
+    Rank("Y", "places"),
+    Rank("U", "kernel"),
 )
 SPLITS = (Split("M", "M1", "M0"),)
 GROUPS = (Group("H", "G"),)
 MAPS = {1: ("exp", "neg"), 2: ("add", "sub", "mul", "div", "max")}
 INPUTS = {"Q": "HPE", "K": "GME", "V": "GM", "B": "PM", "S": "E"}
+MAP, KERNEL = {"X": "PI"}, {"W": "U"}
+COIN = st.booleans()
 
 
 def sizes_of(cascade):
@@ -47,29 +58,35 @@ def sizes_of(cascade):
 class _Builder:
     """The cascade so far, and the choices that are valid next."""
 
-    def __init__(self, draw, split):
+    def __init__(self, draw, split, window=None):
         self.draw = draw
+        self.window = window
         self.splits = SPLITS if split else ()
         self.einsums: list[Einsum] = []
         self.inits: list[Einsum] = []
         names = draw(st.lists(st.sampled_from(sorted(INPUTS)), min_size=1, max_size=4, unique=True))
-        self.ranks = {name: tuple(INPUTS[name]) for name in names}
+        self.given = {name: tuple(INPUTS[name]) for name in names}
+        if window:
+            self.given |= {name: tuple(ranks) for name, ranks in (MAP | KERNEL).items()}
+        self.ranks = dict(self.given)
         self.steps: dict[str, str] = {}
 
     def cascade(self):
         """What has been built, with only the inputs and ranks that are used."""
         read = {a.tensor for e in self.einsums for a in e.operands}
-        inputs = [name for name in self.ranks if name in INPUTS and name in read]
-        used = {"M" if r in ("M1", "M0") else r for name in inputs for r in INPUTS[name]}
+        inputs = [name for name in self.given if name in read]
+        used = {"M" if r in ("M1", "M0") else r for name in inputs for r in self.given[name]}
+        used |= {"I", "Y", "U"} if self.window else set()
         return Cascade(
             name="random",
             ranks=tuple(r for r in RANKS if r.symbol in used),
-            inputs=tuple(Access(name, tuple(map(Index, INPUTS[name]))) for name in inputs),
+            inputs=tuple(Access(name, tuple(map(Index, self.given[name]))) for name in inputs),
             outputs=self.outputs(),
             einsums=tuple(self.einsums),
             inits=tuple(self.inits),
             splits=self.splits if "M" in used else (),
             groups=GROUPS if {"H", "G"} <= used else (),
+            windows=(self.window,) if self.window else (),
         )
 
     def outputs(self):
@@ -101,6 +118,8 @@ class _Builder:
                 indices.append(self.draw(st.sampled_from(choices)))
             elif rank == "M" and self.splits:
                 indices += [Index("M1"), Index("M0")]
+            elif rank == "I" and {"Y", "U"}.isdisjoint(self.ranks[name]) and self.draw(COIN):
+                indices.append(Index("Y", kernel="U"))
             else:
                 indices.append(Index(rank))
         return Access(name, tuple(indices))
@@ -118,6 +137,14 @@ class _Builder:
         operands = [self.operand(name) for name in names or [None] * count]
         op = self.draw(st.sampled_from(MAPS[count]))
         self.define(self.iterated(operands), Apply(op, tuple(operands)))
+
+    def add_window(self):
+        """The map read at y+u, times the kernel, and mostly summed over its coordinates."""
+        read = Access("X", (Index("P"), Index("Y", kernel="U")))
+        product = Apply("mul", (read, Access("W", (Index("U"),))))
+        gone = self.draw(st.sampled_from((["U"], ["U"], [], ["Y", "U"])))
+        kept = [rank for rank in "PYU" if rank not in gone]
+        self.define(kept, product, "sum" if gone else None, gone)
 
     def add_reduction(self, *names):
         """Any reduction of an operand or a product; the parts of M are taken more often."""
@@ -159,7 +186,7 @@ class _Builder:
         """T[i+1] = T[i] + X[i], or D[i] = T[i]·X[i] followed by T[i+1] = D[i] + X[i]."""
         source = self.operand()
         ranks = [r for r in self.iterated([source]) if r != "M0"]
-        steps = [r for r in ranks if r not in "HG"]  # no steps over groups
+        steps = [r for r in ranks if r not in "HGIYU"]  # no steps over groups and windows
         if "M0" in source.ranks or not steps:
             return
         step = "M1" if "M1" in steps else self.draw(st.sampled_from(steps))
@@ -177,12 +204,19 @@ class _Builder:
         self.inits.append(Einsum(Access(name, first), Number(0.0)))
 
 
+WINDOWS = st.builds(Window, *map(st.just, "IYU"), st.sampled_from(MODES))
+
+
 @st.composite
-def cascades(draw, max_einsums=8):
-    """A valid cascade of about `max_einsums` Einsums at most (a step may add three)."""
-    builder = _Builder(draw, split=draw(st.integers(0, 3)) > 0)
+def cascades(draw, max_einsums=8, windows=None):
+    """A valid cascade of about `max_einsums` Einsums at most (a step may add three).
+
+    With `windows`, a strategy of windows of U on I with places Y, one of them is in it.
+    """
+    window = None if windows is None else draw(windows)
+    builder = _Builder(draw, split=draw(st.integers(0, 3)) > 0, window=window)
     wanted = draw(st.integers(min(3, max_einsums), max_einsums))
-    builder.add_map()
+    builder.add_window() if window else builder.add_map()
     while len(builder.einsums) < wanted:
         kind = draw(st.sampled_from(("reuse", "map", "reduction", "running", "tiles")))
         getattr(builder, f"add_{kind}")()

@@ -6,7 +6,7 @@ import sys
 import networkx as nx
 import pytest
 from hypothesis import given, settings
-from random_cascades import cascades
+from random_cascades import WINDOWS, cascades
 
 from einfall.einsum_cascades.graph import graph, layers, positions
 from einfall.einsum_cascades.library import load, names
@@ -91,7 +91,7 @@ def test_graphs_of_the_library(name):
 
 
 @settings(max_examples=60, deadline=None)
-@given(cascades())
+@given(cascades() | cascades(windows=WINDOWS))
 def test_graphs_of_random_cascades(cascade):
     check(cascade)
 

@@ -8,7 +8,7 @@ import pytest
 from cascade_references import Walk
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from random_cascades import cascades, sizes_of
+from random_cascades import WINDOWS, cascades, sizes_of
 
 from einfall.einsum_cascades import CascadeError, load, parse
 from einfall.einsum_cascades.einsum import Apply
@@ -28,7 +28,7 @@ def exact(einsum):
 
 
 @settings(max_examples=200, deadline=None)
-@given(cascades(), st.integers(0, 2**32))
+@given(cascades() | cascades(windows=WINDOWS), st.integers(0, 2**32))
 def test_random_cascades_compute_what_a_walk_over_every_point_computes(cascade, seed):
     cascade = replace(cascade, einsums=tuple(map(exact, cascade.einsums)))
     sizes = sizes_of(cascade)

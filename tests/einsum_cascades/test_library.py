@@ -27,6 +27,15 @@ SHAPES = st.fixed_dictionaries(
         "rows": st.integers(1, 4),
         "inner": st.integers(1, 4),
         "cols": st.integers(1, 4),
+        "channels": st.integers(1, 3),
+        "filters": st.integers(1, 3),
+        "height": st.integers(1, 5),
+        "width": st.integers(1, 5),
+        "kernel_height": st.integers(1, 4),
+        "kernel_width": st.integers(1, 4),
+        "map_height": st.integers(1, 3),
+        "map_width": st.integers(1, 3),
+        "outputs": st.integers(1, 4),
     }
 )
 DECODE = {
@@ -43,8 +52,17 @@ DECODE = {
     "rows": 1,
     "inner": 3,
     "cols": 2,
+    "channels": 3,
+    "filters": 2,
+    "height": 5,
+    "width": 4,
+    "kernel_height": 3,
+    "kernel_width": 2,
+    "map_height": 3,
+    "map_width": 2,
+    "outputs": 2,
 }
-"""One query, grouped heads, value_dim other than head_dim, a prime number of keys."""
+"""One query, grouped heads, value_dim other than head_dim, a prime number of keys, even kernels."""
 
 
 def random_inputs(cascade, shape, seed, scale=1.0):

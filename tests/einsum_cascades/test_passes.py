@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from random_cascades import cascades, sizes_of
+from random_cascades import WINDOWS, cascades, sizes_of
 
 from einfall.einsum_cascades.einsum import Access, Apply, Cascade, Einsum, Index, Rank
 from einfall.einsum_cascades.language import parse
@@ -363,6 +363,7 @@ class Sweeps:
             reads = [self.read(einsum, a, at) for a in einsum.operands]
             yield {
                 "einsum": einsum.name,
+                "at": at,
                 "tile": at[self.tile()] if self.rank in at else None,
                 "loop": at.get(self.tile()),
                 "reads": [r for r in reads if r is not None],
@@ -398,6 +399,12 @@ class Sweeps:
         moves = any(i.varies and i.rank in self.moving() for i in access.indices)
         return self.element(access, at), moves
 
+    def tiles(self):
+        return range(self.sizes[self.tile()])
+
+    def is_due(self, point, tile):
+        return point["tile"] in (None, tile)
+
     def ready(self, point, sweep, between):
         return all(
             element in self.finished and (moves or between or self.finished[element] < sweep)
@@ -411,8 +418,7 @@ class Sweeps:
             progress = False
             waiting = []
             for point in self.points:
-                here = point["tile"] is None or point["tile"] == tile
-                if not (here and self.ready(point, sweep, between)):
+                if not (self.is_due(point, tile) and self.ready(point, sweep, between)):
                     waiting.append(point)
                     continue
                 progress = True
@@ -430,7 +436,7 @@ class Sweeps:
         while self.points:
             sweep += 1
             assert sweep < 20, "no progress"
-            for tile in range(self.sizes[self.tile()]):
+            for tile in self.tiles():
                 self.do(tile, sweep)
             self.do(None, sweep, between=True)
         return dict(self.last)
@@ -450,14 +456,64 @@ class Sweeps:
         return not self.points
 
 
+class SlidingSweeps(Sweeps):
+    """Sweeps in which the places of a window follow the map as soon as what lies under it is there.
+
+    Map and places are swept together, except where an Einsum pairs them.
+    """
+
+    def __init__(self, cascade, rank, sizes):
+        (self.window,) = cascade.windows
+        ends = {self.window.rank, self.window.output}
+        paired = any(ends <= set(cascade.iteration_ranks(e)) for e in cascade.einsums)
+        self.tied = ends if rank in ends and not paired else {rank}
+        super().__init__(cascade, rank, sizes)
+
+    def moving(self):
+        return super().moving() | self.tied
+
+    def points_of(self, einsum):
+        ranks = self.tied.intersection(self.cascade.iteration_ranks(einsum))
+        for point in super().points_of(einsum):
+            tile = next((point["at"][rank] for rank in ranks), point["tile"])
+            yield point | {"tile": tile} if len(self.tied) > 1 else point
+
+    def element(self, access, at):
+        window = self.window
+        for index in access.indices:
+            if index.kernel:
+                kernel, size = self.sizes[window.kernel], self.sizes[window.rank]
+                before = {"same": kernel // 2, "full": kernel - 1}.get(window.mode, 0)
+                at = at | {window.rank: at[window.output] + at[window.kernel] - before}
+                if window.mode == "circular":
+                    at[window.rank] %= size
+        plain = [Index(window.rank) if i.kernel else i for i in access.indices]
+        return super().element(Access(access.tensor, tuple(plain)), at)
+
+    def read(self, einsum, access, at):
+        found = super().read(einsum, access, at)
+        outside = found and not 0 <= dict(found[0][1]).get(self.window.rank, 0) < self.sizes["I"]
+        return None if outside else found
+
+    def tiles(self):
+        return range(max(self.sizes[rank] for rank in {self.tile(), *self.tied}))
+
+    def is_due(self, point, tile):
+        return point["tile"] is None or (tile is not None and point["tile"] <= tile)
+
+
+def swept(cascade, rank):
+    kind = SlidingSweeps if cascade.windows else Sweeps
+    return kind(cascade, rank, sizes_of(cascade)).run()
+
+
 @settings(max_examples=300, deadline=None)
-@given(cascades())
+@given(cascades() | cascades(windows=WINDOWS))
 def test_passes_are_the_sweeps_that_it_takes(cascade):
-    sizes = sizes_of(cascade)
     for rank, found in analyze_passes(cascade).items():
-        swept = Sweeps(cascade, rank, sizes).run()
-        assert dict(found.level) == swept, rank
-        assert found.passes == max(swept.values(), default=0)
+        sweeps = swept(cascade, rank)
+        assert dict(found.level) == sweeps, rank
+        assert found.passes == max(sweeps.values(), default=0)
 
 
 @settings(max_examples=300, deadline=None)

@@ -15,7 +15,7 @@ from einfall.hw_models.overrides import with_overrides
 from einfall.sim.choice import mapping_for
 from einfall.sim.estimate import estimate
 
-CASCADES = tuple(map(library.load, library.names()))
+CASCADES = tuple(c for c in map(library.load, library.names()) if not c.windows)
 ATTENTION = tuple(c for c in CASCADES if {"heads", "keys"} <= {r.shape_key for r in c.ranks})
 MAPPINGS = (
     ("fusemax", "attention_1pass"),
@@ -75,6 +75,9 @@ SIZES = {
     "value_dim": st.sampled_from((1, 4, 8, 17)),
     "model_dim": st.sampled_from((1, 8, 21)),
     "ffn_dim": st.sampled_from((1, 9, 32)),
+    "map_height": st.sampled_from((1, 3, 4)),
+    "map_width": st.sampled_from((1, 2, 4)),
+    "outputs": st.sampled_from((1, 5, 16)),
 }
 
 

@@ -103,6 +103,7 @@ def test_ops_add_up_to_those_of_the_cascade(name):
     sizes = {
         "batch": 2, "heads": 4, "kv_heads": 2, "queries": 6, "keys": 9, "head_dim": 4,
         "value_dim": 3, "tokens": 7, "rows": 7, "inner": 5, "cols": 6, "model_dim": 8, "ffn_dim": 9,
+        "map_height": 3, "map_width": 2, "outputs": 5,
     }  # fmt: skip
     cascade = library.load(name)
     keys = {rank.shape_key for rank in cascade.ranks}

@@ -51,7 +51,7 @@ def test_auto_mappings_agree_within_five_percent(base, cascade):
     sizes = {
         "batch": 2, "heads": 4, "kv_heads": 2, "queries": sequence, "keys": 801, "head_dim": 16,
         "value_dim": 12, "tokens": 8003, "rows": 8003, "inner": 33, "cols": 30,
-        "model_dim": 33, "ffn_dim": 30,
+        "model_dim": 33, "ffn_dim": 30, "map_height": 6, "map_width": 5, "outputs": 30,
     }  # fmt: skip
     keys = {rank.shape_key for rank in cascade.ranks}
     shape = {key: size for key, size in sizes.items() if key in keys}
