@@ -43,9 +43,7 @@ class Result:
         """What is printed: the means, what the physical accounting changes, and the files."""
         parts = [f"{self.scenario.name}: {self.scenario.about}"]
         parts += [part for part in (self._means(), self._effects(), self._overflow()) if part]
-        if self.paths:
-            parts.append("\n".join(["files:", *_listed(self.paths)]))
-        return "\n\n".join(parts)
+        return "\n\n".join([*parts, *tables.files_text(self.paths)])
 
     def record(self) -> dict[str, Any]:
         """The JSON document: rows, means and effects, with their source."""
@@ -138,15 +136,6 @@ class Result:
             }
             for config, excess in found.items()
         ]
-
-
-def _listed(paths: Sequence[Path]) -> Iterator[str]:
-    """A line a file; files that differ in their ending only share one: `pareto.{png,svg}`."""
-    endings: dict[Path, list[str]] = {}
-    for path in paths:
-        endings.setdefault(path.with_suffix(""), []).append(path.suffix[1:])
-    for stem, each in endings.items():
-        yield f"  {stem}.{each[0]}" if len(each) == 1 else f"  {stem}.{{{','.join(each)}}}"
 
 
 def _where(overflow: Mapping[str, Any]) -> str:

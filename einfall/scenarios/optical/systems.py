@@ -1,0 +1,86 @@
+"""Systems of a scenario: a machine of any kind, and on a 4f system the mapping and accounting."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Literal
+
+from pydantic import field_validator, model_validator
+
+from einfall.hw_models import load
+from einfall.hw_models.library import Machine
+from einfall.hw_models.optical_4f import Optical4f
+from einfall.hw_models.yaml_door import Spec
+from einfall.sim.mapping import MappingError
+from einfall.sim.optical.correlation import Correlation
+from einfall.sim.optical.mapping import BEST, OpticalMapping, parse_mapping
+from einfall.sim.optical.tilings import tiles_a_side
+
+FILLED = "filled"
+"""The batch with which a single kernel's images fill a plane; on other machines, no batch is
+larger."""
+
+Batch = int | Literal["filled"]
+
+
+class System(Spec):
+    """A machine with a name for tables; `mapping` and `accounting` are for 4f systems."""
+
+    name: str
+    machine: str
+    mapping: str = BEST
+    accounting: Literal["physical", "artifact"] = "physical"
+
+    @field_validator("machine")
+    @classmethod
+    def _is_there(cls, name: str) -> str:
+        load(name)
+        return name
+
+    @field_validator("mapping")
+    @classmethod
+    def _is_a_mapping(cls, text: str) -> str:
+        try:
+            parse_mapping(text)
+        except MappingError as error:
+            raise ValueError(str(error)) from None
+        return text
+
+    @model_validator(mode="after")
+    def _only_optics_are_mapped(self) -> System:
+        asked = {"mapping": self.mapping != BEST, "accounting": self.accounting != "physical"}
+        wrong = [name for name, said in asked.items() if said]
+        if wrong and self.optics is None:
+            kind = self.hardware.kind
+            text = f"want no {' and '.join(wrong)} for {self.machine} ({kind}), found one"
+            raise ValueError(f"{text}: they are for optical_4f")
+        return self
+
+    @property
+    def hardware(self) -> Machine:
+        """The machine."""
+        return load(self.machine)
+
+    @property
+    def optics(self) -> Optical4f | None:
+        """The machine, where it is a 4f system."""
+        machine = self.hardware
+        return machine if isinstance(machine, Optical4f) else None
+
+    @property
+    def tiling(self) -> OpticalMapping:
+        """How layers are laid on its planes."""
+        return parse_mapping(self.mapping)
+
+
+def filling(correlation: Correlation, optics: Optical4f, mapping: OpticalMapping) -> int:
+    """Images that fill a plane beside each other: ⌊R/s⌋²; 0 where not even one fits.
+
+    >>> from einfall.hw_models import load
+    >>> first = Correlation(1, 64, (32, 32), (7, 7), "same", channels=3)
+    >>> filling(first, load("optical_4f_ideal"), parse_mapping("batch:pitch=full"))
+    3136
+    """
+    full = mapping.pitch == "full"
+    pitch = correlation.full_pitch() if full else correlation.clean_pitch()
+    return prod(int(n) for n in tiles_a_side(correlation, optics.side, pitch))
