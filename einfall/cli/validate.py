@@ -87,8 +87,8 @@ def _with_published(against: str) -> Answer:
     return Answer(record, found.text, code=DONE if found.ok else NO)
 
 
-COMPARISONS: tuple[str, ...] = ("fusemax", "gna")
-"""Published numbers, each with a tolerance of its own, by name."""
+COMPARISONS: tuple[str, ...] = ("fusemax", "gna", "optics")
+"""Published or simulated numbers, each with a tolerance of its own, by name."""
 
 
 # Timings of GPU kernels ---------------------------------------------------------------------------

@@ -155,6 +155,25 @@ def known_mapping(name: str) -> None:
         raise SpecError([f"mapping: wanted a name or a file.yaml, found {name!r}; {way_out}"])
 
 
+# Tilings of 4f systems ----------------------------------------------------------------------------
+
+
+def _tilings() -> dict[str, str]:
+    from einfall.sim.optical.mapping import ABOUT
+
+    return dict(ABOUT)
+
+
+def _tiling(name: str) -> Shown:
+    from einfall.sim.optical.mapping import ABOUT, options, parse_mapping
+
+    word = parse_mapping(name).name.partition(":")[0]
+    record = {"name": word, "about": ABOUT[word], "options": options()}
+    form = ",".join(f"{key}={'|'.join(values)}" for key, values in options().items())
+    legend = "Options may be left out; the first value of each goes without saying."
+    return record, page(f"{word}: {ABOUT[word]}", f"  {word}:{form}", legend)
+
+
 # Kernels ------------------------------------------------------------------------------------------
 
 
@@ -223,6 +242,7 @@ KINDS: Mapping[str, Kind] = {
     "cascades": Kind("what is estimated; a file of your own is, too", _cascades, _cascade),
     "masks": Kind("what `--mask` takes, and a & b, a | b, ~a of them", _masks, _mask),
     "mappings": Kind("what `--mapping` takes; a file.yaml does, too", _mappings, _mapping),
+    "tilings": Kind("what `--mapping` takes on a 4f optical system", _tilings, _tiling),
     "kernels": Kind("schedules of GPU kernels, with what was fitted", _kernels, _kernel),
     "scenarios": Kind("what `run` takes; a file.yaml does, too", _scenarios, _scenario),
     "models": Kind("widths of the transformers of the scenarios", _models, _model),

@@ -1,8 +1,8 @@
 """Light: photons for the bits wanted, exposures that a pixel's well allows, and their time.
 
     photo-electrons        n = 3 · 4^b                  the square root taken of a Poisson count
-    with read noise r      n²/(n + r²) = 3 · 4^b
-    exposures              m = ⌈n / well⌉
+    exposures              m = ⌈3 · 4^b · (well + r²) / well²⌉
+    with read noise r      n²/(n + m·r²) = 3 · 4^b      each exposure is read
     light                  n · pixels · hc/λ / (QE · η · η_mask)                       [J]
     time                   light / laser power                                         [s]
 
@@ -23,16 +23,16 @@ MASK_PART = 0.63
 """Light that a passive mask of one smooth kernel lets through: a scalar run of the notes."""
 
 
-def electrons(bits: float, read_noise: float = 0.0) -> float:
-    """Photo-electrons at full scale for so many bits of the amplitude.
+def electrons(bits: float, read_noise: float = 0.0, reads: int = 1) -> float:
+    """Photo-electrons at full scale for so many bits of the amplitude, of all exposures together.
 
-    The positive root of n² = n₀·(n + r²) with n₀ = 3·4^b.
+    The positive root of n² = n₀·(n + m·r²) with n₀ = 3·4^b, in m reads.
 
     >>> electrons(4), electrons(8)
     (768.0, 196608.0)
     """
     ideal = 3 * 4.0**bits
-    return (ideal + sqrt(ideal**2 + 4 * ideal * read_noise**2)) / 2
+    return (ideal + sqrt(ideal**2 + 4 * ideal * reads * read_noise**2)) / 2
 
 
 def bits_of(electrons_: float, read_noise: float = 0.0) -> float:
@@ -54,9 +54,14 @@ def averaging_bits(frames: int) -> float:
 
 
 def exposures(optics: Optical4f, bits: float) -> int:
-    """Exposures that are averaged so that full wells hold enough electrons: ⌈n / well⌉."""
-    camera = optics.camera
-    return ceil(electrons(bits, camera.read_noise) / camera.full_well)
+    """Exposures that are averaged so that full wells hold enough: ⌈3 · 4^b · (well + r²) / well²⌉.
+
+    >>> from einfall.hw_models import load
+    >>> exposures(load("optical_4f_ideal"), 8), exposures(load("optical_4f_ideal"), 10)
+    (1, 4)
+    """
+    well, noise = optics.camera.full_well, optics.camera.read_noise
+    return ceil(3 * 4.0**bits * (well + noise**2) / well**2)
 
 
 def light_j(optics: Optical4f, bits: float, pixels: Number) -> Number:
@@ -72,6 +77,7 @@ def light_j(optics: Optical4f, bits: float, pixels: Number) -> Number:
     >>> round(light_j(ideal, 8, 2160**2) * MASK_PART * 1e6, 1)  # 5.7 µJ before the mask
     5.7
     """
-    each = electrons(bits, optics.camera.read_noise) * optics.photon_j
+    n = electrons(bits, optics.camera.read_noise, exposures(optics, bits))
+    each = n * optics.photon_j
     part = optics.camera.quantum_efficiency * optics.lenses.transmission * MASK_PART
     return each * pixels / part

@@ -5,7 +5,7 @@ A tiling by name, or `best` for the fastest of all; then, after a colon, what el
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -16,6 +16,16 @@ from einfall.sim.optical.tilings import NAMES, Name
 
 BEST = "best"
 """The fastest tiling of each layer, by the closed form."""
+
+ABOUT: Mapping[str, str] = {
+    BEST: "The fastest tiling of each layer, by the closed form.",
+    "none": "One map and one kernel a frame.",
+    "batch": "Images side by side, one kernel a frame (FatNet).",
+    "kernel": "Kernels side by side, one map a frame.",
+    "mix": "Images by kernels; depthwise layers also put channels side by side.",
+    "channel": "Channels side by side, summed as light (Li 2020).",
+}
+"""What each tiling is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,16 @@ class OpticalMapping:
         return (self.tiling or BEST) + (":" + ",".join(said) if said else "")
 
 
+def options() -> dict[str, tuple[str, ...]]:
+    """What may follow a tiling after a colon, and its values; the first goes without saying.
+
+    >>> options()["pitch"]
+    ('clean', 'full')
+    """
+    hints = get_type_hints(OpticalMapping)
+    return {name: get_args(values) for name, values in hints.items() if name != "tiling"}
+
+
 def parse_mapping(text: str) -> OpticalMapping:
     """Read a mapping.
 
@@ -58,21 +78,21 @@ def parse_mapping(text: str) -> OpticalMapping:
     OpticalMapping(tiling='mix', pitch='clean', signs='split', inputs='nonnegative', data='optics')
     """
     word, _, rest = text.partition(":")
-    choices = {f: get_args(t) for f, t in get_type_hints(OpticalMapping).items() if f != "tiling"}
+    choices = options()
     problems = [] if word in (BEST, *NAMES) else [_wanted("", word, (BEST, *NAMES))]
-    options: dict[str, Any] = {}
+    given: dict[str, Any] = {}
     for part in filter(None, (p.strip() for p in rest.split(","))):
         key, _, value = part.partition("=")
         if key not in choices:
             problems.append(_wanted("", key, choices))
         elif value not in choices[key]:
             problems.append(_wanted(f"{key}=", value, choices[key]))
-        elif key in options:
+        elif key in given:
             problems.append(f"wanted {key} once, found it again; remove one")
-        options[key] = value
+        given[key] = value
     if problems:
         raise MappingError("\n".join(f"mapping {text}: {problem}" for problem in problems))
-    return OpticalMapping(next((n for n in NAMES if n == word), None), **options)
+    return OpticalMapping(next((n for n in NAMES if n == word), None), **given)
 
 
 def _wanted(key: str, found: str, known: Iterable[str]) -> str:

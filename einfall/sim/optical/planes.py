@@ -8,6 +8,10 @@ constant. A modulator with fewer bits than an operand shows its digits one after
 host adds them up with their weights. Levels by the duty cycle of a mirror within an exposure are no
 way out: the camera would add up intensities, not fields.
 
+Digits are those of the kernel, whose spectrum the mask still has to hold: a mask of few levels
+needs a carrier hologram, or leaves the error that `diffraction` shows. Frames are counted, that is
+not.
+
 Sources: FatNet, AI 2023 (pseudo-negativity of kernels). The rest are our derivations.
 """
 

@@ -155,9 +155,10 @@ def mix(
 
 
 def mixes(c: Correlation, side: int, pitch: Sides) -> Iterator[Tiling]:
-    """Every mix that could be best: the most kernels beside each number of images and groups.
+    """Mixes, the one of fewest frames among them: most kernels beside so many images and groups.
 
-    Along a side, a images lie at the pitch s and b kernels at a·s, where a·b·s <= R.
+    Along a side, a images lie at the pitch s and b kernels at a·s, where a·b·s <= R. They are
+    spread evenly over frames, so that no more of the plane is lit than has to be.
     """
     rows, columns = (int(n) for n in tiles_a_side(c, side, pitch))
     shares = {
@@ -165,15 +166,25 @@ def mixes(c: Correlation, side: int, pitch: Sides) -> Iterator[Tiling]:
     }
     for images, kernels in _undominated(shares):
         for groups in _groups(c, images, kernels):
-            a = minimum(images // groups, int(c.images))
-            b = minimum(kernels // groups, int(c.kernels))
+            a = _even(int(c.images), images // groups)
+            b = _even(int(c.kernels), kernels // groups)
             yield mix(c, pitch, a, b, groups)
 
 
 def _groups(c: Correlation, images: int, kernels: int) -> Iterator[int]:
-    """Numbers of groups that may share a plane with so much room."""
+    """Numbers of groups that may share a plane with so much room: the least for each ⌈groups/q⌉."""
     most = min(int(c.groups), images, kernels)
-    yield from (q for q in _useful(most) if q >= 1)
+    least = (1, *(q + 1 for q in _useful(int(c.groups) - 1)))
+    yield from (q for q in least if q <= most)
+
+
+def _even(n: int, most: int) -> int:
+    """How many of n a frame holds if no more frames are taken than for as many as possible.
+
+    >>> _even(10, 9), _even(10, 20)
+    (5, 10)
+    """
+    return ceil_div(n, ceil_div(n, most))
 
 
 def _useful(n: int) -> Iterator[int]:
