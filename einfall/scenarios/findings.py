@@ -92,15 +92,22 @@ def _csv(rows: Sequence[Record]) -> str:
     return csv_text(list(columns), rows)
 
 
-def runner(
-    answer: Callable[[ScenarioT], Findings],
-    draw: Callable[[Findings], Iterable[Drawing]],
-) -> Callable[..., Findings]:
+def number(row: Record, column: str) -> float:
+    """The number in a column of a row.
+
+    >>> number({"batch": 64}, "batch")
+    64.0
+    """
+    value = row[column]
+    assert isinstance(value, int | float), f"{column} holds numbers, found {value!r}"
+    return float(value)
+
+
+def runner(answer: Callable[[ScenarioT], Findings]) -> Callable[..., Findings]:
     """A runner of scenarios that have systems of their own, each with its accounting.
 
     Args:
         answer: Finds what a scenario comes to.
-        draw: Draws it; called only where figures are wanted.
     """
 
     def run(
@@ -109,9 +116,16 @@ def runner(
         if accounting is not None:
             raise SpecError([_no_accounting(scenario, accounting)])
         found = answer(scenario)
-        return found if out is None else found.written(out, draw(found) if figures else ())
+        return found if out is None else found.written(out, _drawn(found) if figures else ())
 
     return run
+
+
+def _drawn(found: Findings) -> Iterable[Drawing]:
+    """The figures of a scenario; matplotlib is loaded for them alone."""
+    from einfall.scenarios.optical.figures import DRAWINGS
+
+    return DRAWINGS[found.scenario.kind](found)
 
 
 def _no_accounting(scenario: Told, accounting: str) -> str:

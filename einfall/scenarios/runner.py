@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from einfall.scenarios import fusemax_run, library
+from einfall.scenarios.findings import runner
+from einfall.scenarios.optical import fit, networks, region
 
 
 class Result(Protocol):
@@ -37,7 +39,12 @@ class Runner(Protocol):
         """Run the scenario; write files into `out` unless it is None."""
 
 
-RUNNERS: Mapping[str, Runner] = {"fusemax": fusemax_run.run}
+RUNNERS: Mapping[str, Runner] = {
+    "fusemax": fusemax_run.run,
+    "optical_fit": runner(fit.findings),
+    "optical_networks": runner(networks.findings),
+    "optical_region": runner(region.findings),
+}
 """What runs each kind of `library.KINDS`."""
 
 
@@ -66,5 +73,5 @@ def run(
     if figures and out is None:
         raise ValueError("figures: want a folder to write to (out=…, --out), found none")
     scenario = library.load(name_or_path)
-    runner = RUNNERS[scenario.kind]
-    return runner(scenario, out=out, figures=figures, accounting=accounting)
+    answer = RUNNERS[scenario.kind]
+    return answer(scenario, out=out, figures=figures, accounting=accounting)

@@ -26,14 +26,20 @@ class Cost:
     energy_j: float | None
     bound: str
 
-    def of(self, images: float) -> Cost:
-        """The cost of one of so many images.
+    @property
+    def charged_j(self) -> float:
+        """The energy, of what is charged any [J]."""
+        assert self.energy_j is not None, "the published accounting charges no energy"
+        return self.energy_j
 
-        >>> Cost(2.0, None, "mask").of(4)
+    def times(self, n: float) -> Cost:
+        """The cost of so many of it, one after the other, or of a part.
+
+        >>> Cost(2.0, None, "mask").times(1 / 4)
         Cost(time_s=0.5, energy_j=None, bound='mask')
         """
-        energy = None if self.energy_j is None else self.energy_j / images
-        return Cost(self.time_s / images, energy, self.bound)
+        energy = None if self.energy_j is None else self.energy_j * n
+        return Cost(self.time_s * n, energy, self.bound)
 
 
 @dataclass(frozen=True, slots=True)

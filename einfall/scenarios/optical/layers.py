@@ -48,7 +48,8 @@ class Layer:
 
     def correlation(self, images: int = 1) -> Correlation:
         """What a plane is asked to do."""
-        map_sides, kernel_sides = (self.map_side,) * 2, (self.kernel_side,) * 2
+        map_sides = (self.map_side, self.map_side)
+        kernel_sides = (self.kernel_side, self.kernel_side)
         return Correlation(
             images, self.filters, map_sides, kernel_sides, "same", channels=self.channels
         )

@@ -17,8 +17,10 @@ from einfall.sim.optical.mapping import BEST, OpticalMapping, parse_mapping
 from einfall.sim.optical.tilings import tiles_a_side
 
 FILLED = "filled"
-"""The batch with which a single kernel's images fill a plane; on other machines, no batch is
-larger."""
+"""A batch whose images fill planes; on other machines it is without bound."""
+
+AT_LEAST = 64
+"""Images of a `filled` batch, so that masks serve several planes where few maps fit one."""
 
 Batch = int | Literal["filled"]
 
@@ -74,13 +76,21 @@ class System(Spec):
 
 
 def filling(correlation: Correlation, optics: Optical4f, mapping: OpticalMapping) -> int:
-    """Images that fill a plane beside each other: ⌊R/s⌋²; 0 where not even one fits.
+    """The least images, of `AT_LEAST` or more, that fill planes without a rest; 0 if none fits.
+
+    ⌊R/s⌋² lie beside each other in one plane.
 
     >>> from einfall.hw_models import load
     >>> first = Correlation(1, 64, (32, 32), (7, 7), "same", channels=3)
     >>> filling(first, load("optical_4f_ideal"), parse_mapping("batch:pitch=full"))
     3136
     """
+    tiles = tiles_of(correlation, optics, mapping)
+    return tiles * -(-AT_LEAST // tiles) if tiles else 0
+
+
+def tiles_of(correlation: Correlation, optics: Optical4f, mapping: OpticalMapping) -> int:
+    """Tiles of a plane at the pitch of a mapping: ⌊R/s⌋²."""
     full = mapping.pitch == "full"
     pitch = correlation.full_pitch() if full else correlation.clean_pitch()
     return prod(int(n) for n in tiles_a_side(correlation, optics.side, pitch))

@@ -1,0 +1,159 @@
+"""The figures of scenarios of optics; loads matplotlib, so that it is imported for figures alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import cast
+
+from einfall import plots
+from einfall.scenarios.findings import Drawing, Findings, Record, number
+from einfall.scenarios.optical.fit import OpticalFit
+from einfall.scenarios.optical.region import CHARGED, KNOWN, ROOFLINE, OpticalRegion
+from einfall.scenarios.optical.systems import FILLED
+from einfall.scenarios.optical.texts import times
+
+# Networks -----------------------------------------------------------------------------------------
+
+
+def _networks(found: Findings) -> Iterator[Drawing]:
+    rows = found.tables["results"]
+    batches = [b for b in dict.fromkeys(row["batch"] for row in rows) if b != 1]
+    table: list[Record] = [
+        {
+            "panel": "planes filled" if batch == FILLED else f"batch {batch}",
+            "system": _system(row),
+            "network": row["network"],
+            "time_s": row["time_per_image_s"],
+            "kind": "published" if _is_published(row) else "computed",
+        }
+        for batch in batches
+        for row in rows
+        if row["batch"] == batch
+    ]
+    title = "Time of an image on 4f systems and GPUs"
+    yield "times", plots.times_figure(table, title=title), table
+
+
+def _is_published(row: Record) -> bool:
+    return str(row["system"]).startswith("published")
+
+
+def _system(row: Record) -> str:
+    """Published 4f times stand on the line of the paper's count, published GPU times on their own."""
+    names = {"published 4f": "paper", "published gpu": "paper's GPU"}
+    return names.get(str(row["system"]), str(row["system"]))
+
+
+# Region -------------------------------------------------------------------------------------------
+
+
+def _region(found: Findings) -> Iterator[Drawing]:
+    scenario = cast("OpticalRegion", found.scenario)
+    others = found.tables["systems"]
+    gpus = [*_points(others, KNOWN, plots.KNOWN), *_points(others, ROOFLINE, plots.ROOFLINE)]
+    counted = [*_thresholds(scenario, found.tables["results"]), *gpus]
+    charged = [*_charged(scenario, others), *gpus]
+    s = times(scenario.speedup)
+    panels = {"By the papers' count, 2 µs a convolution": counted, "Everything charged": charged}
+    figure = plots.region_figure(
+        panels, title=f"GPU times from which {s} over a GPU holds", claim=f"{s} or more holds"
+    )
+    drawn = [{"panel": name, **row} for name, rows in panels.items() for row in rows]
+    yield "region", figure, drawn
+
+
+def _thresholds(scenario: OpticalRegion, needed: Sequence[Record]) -> list[Record]:
+    """Lines of the papers' count; tilings that do not depend on the pitch are one line."""
+    lines: dict[str, list[Record]] = {}
+    wanted = (scenario.signs[0], scenario.convolutions[0])
+    for row in needed:
+        if (row["sign_frames"], row["convolution_s"]) == wanted:
+            name = f"{row['tiling']}, {row['pitch']} pitch"
+            lines.setdefault(name, []).append(row)
+    merged: dict[tuple[object, ...], str] = {}
+    for name, rows in lines.items():
+        tiling = name.partition(",")[0]
+        values = (tiling, *(number(row, "gpu_s") for row in rows))
+        merged[values] = tiling if values in merged else name
+    return [
+        {"series": name, "batch": row["batch"], "time_s": row["gpu_s"], "kind": plots.THRESHOLD}
+        for values, name in merged.items()
+        for row in _rows_of(lines, name, str(values[0]))
+    ]
+
+
+def _rows_of(lines: Mapping[str, list[Record]], name: str, tiling: str) -> list[Record]:
+    """The rows of a line, or of the first of those that were merged."""
+    return lines.get(name) or next(rows for n, rows in lines.items() if n.startswith(tiling))
+
+
+def _charged(scenario: OpticalRegion, others: Sequence[Record]) -> list[Record]:
+    return [
+        {
+            "series": row["system"],
+            "batch": row["batch"],
+            "time_s": scenario.speedup * number(row, "time_per_image_s"),
+            "kind": plots.THRESHOLD,
+        }
+        for row in others
+        if row["status"] == CHARGED
+    ]
+
+
+def _points(others: Sequence[Record], status: str, kind: str) -> list[Record]:
+    return [
+        {
+            "series": row["system"],
+            "batch": row["batch"],
+            "time_s": row["time_per_image_s"],
+            "kind": kind,
+        }
+        for row in others
+        if row["status"] == status
+    ]
+
+
+# Fit ----------------------------------------------------------------------------------------------
+
+
+def _fit(found: Findings) -> Iterator[Drawing]:
+    scenario = cast("OpticalFit", found.scenario)
+    rows = found.tables["results"]
+    panels = {
+        f"{word} over that of {scenario.reference}": [
+            {"series": row["system"], "x": row["map_side"], "y": row[f"{word.lower()}_ratio"]}
+            for row in rows
+            if row["system"] != scenario.reference
+        ]
+        for word in ("Time", "Energy")
+    }
+    figure = plots.lines_figure(
+        panels, title="Global filters by map side, planes filled", x="Map side [pixels]",
+        y=f"Ratio to {scenario.reference} [times]", equal=scenario.reference,
+    )  # fmt: skip
+    yield "ratios", figure, [{"panel": n, **row} for n, t in panels.items() for row in t]
+    yield _tornado(scenario, found.tables["sensitivity"])
+
+
+def _tornado(scenario: OpticalFit, rows: Sequence[Record]) -> Drawing:
+    panels = {
+        f"{system}: {what}": [
+            {"knob": row["knob"], "factor": row["factor"], "ratio": row[f"{what}_ratio"]}
+            for row in rows
+            if row["system"] == system
+        ]
+        for system in dict.fromkeys(str(row["system"]) for row in rows)
+        for what in ("time", "energy")
+    }
+    side = scenario.tornado.side
+    title = f"What a global filter of {side} × {side} takes when one thing changes"
+    figure = plots.tornado_figure(panels, title=title)
+    return "tornado", figure, [{"panel": n, **row} for n, t in panels.items() for row in t]
+
+
+DRAWINGS: Mapping[str, Callable[[Findings], Iterable[Drawing]]] = {
+    "optical_fit": _fit,
+    "optical_networks": _networks,
+    "optical_region": _region,
+}
+"""What draws the findings of each kind of scenario."""
