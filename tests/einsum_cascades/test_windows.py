@@ -317,6 +317,25 @@ def test_the_graph_shows_the_window():
     assert edge == {"accesses": ("MAP[n,c,y+u,x+v]",), "carried": False, "back": False}
 
 
+def test_a_mask_over_other_ranks_holds_beside_windows():
+    text = """
+cascade weighted
+ranks P queries, M keys, I height, Y places, U kernel
+mask P, M "causal"
+window I -> Y, U
+input A[p,m], V[m,i], KER[u]
+OUT[p,y] = A[p,m] * V[m,y+u] * KER[u]
+"""
+    cascade, random = parse(text), np.random.default_rng(0)
+    weights, values, kernel = random.normal(size=(3, 4)), random.normal(size=(4, 5)), np.ones(2)
+    found = evaluate(cascade, {"A": weights, "V": values, "KER": kernel})["OUT"]
+    attended = np.tri(3, 4, k=1)  # the last query attends the last key
+    np.testing.assert_allclose(found, (weights * attended) @ (values[:, :-1] + values[:, 1:]))
+    sizes = rank_sizes(cascade, {"queries": 3, "keys": 4, "height": 5, "kernel": 2})
+    assert ops(cascade, sizes)["mac"] == attended.sum() * 4 * 2
+    assert compulsory_elements(cascade, sizes)["V"] == 4 * 5
+
+
 # What is refused ----------------------------------------------------------------------------------
 
 DAMAGE = {

@@ -214,3 +214,14 @@ def test_published_accounting_refuses_ragged_lengths(key, length):
                  mappings.load("fusemax"), accounting=ARTIFACT)  # fmt: skip
     assert "multiple of 256" in str(caught.value)
     assert str(length) in str(caught.value)
+
+
+def test_windows_on_a_map():
+    cascade, machine = library.load("conv2d"), load("fusemax_cloud")
+    shape = {"channels": 3, "filters": 4, "height": 8, "kernel_height": 3}
+    for ask in (
+        lambda: mapping_for(cascade, shape, machine, name="auto"),
+        lambda: estimate(cascade, shape, machine, with_group(Group(name="all"), cascade="conv2d")),
+    ):
+        with pytest.raises(MappingError, match=r"a window: OUT reads MAP\[n,c,y\+u,x\+v\];"):
+            ask()

@@ -64,13 +64,13 @@ def _plain(times: Mapping[str, Number]) -> dict[str, float]:
 def _floors(e: OpticalEstimate, layer: Layer, busy: Mapping[str, float]) -> dict[str, float]:
     """Lower bounds of the time of a layer [s], none below the one before."""
     optics = e.device
-    frame = least_frame_s(optics)
     exposures = 1 if e.accounting.published else light.exposures(optics, optics.word_bits)
+    single, frame = least_frame_s(optics), least_frame_s(optics, exposures)
     full = float(layer.correlation.pairs) / tiles(layer, optics.side)
     each = {
-        "operation count": full * frame,
-        "signs and bits": full * layer.planes.sigma * float(layer.planes.rho) * exposures * frame,
-        "whole frames": layer.frames * exposures * frame,
+        "operation count": full * single,
+        "signs and bits": full * layer.planes.sigma * float(layer.planes.rho) * frame,
+        "whole frames": layer.frames * frame,
     }
     for name, resources in RESOURCES.items():
         each[name] = max(busy.get(resource, 0.0) for resource in resources)
@@ -78,12 +78,13 @@ def _floors(e: OpticalEstimate, layer: Layer, busy: Mapping[str, float]) -> dict
     return dict(zip(each, accumulate(each.values(), max), strict=True))
 
 
-def least_frame_s(optics: Optical4f) -> float:
-    """The least time between frames that differ: one modulator changes, the camera takes a picture.
+def least_frame_s(optics: Optical4f, exposures: int = 1) -> float:
+    """The least time between frames that differ: one modulator changes, the camera takes pictures.
 
-    max( 1/f_cam, min(1/f_in, 1/f_mask) )
+    max( exposures/f_cam, min(1/f_in, 1/f_mask) )
     """
-    return max(1 / optics.camera.rate_hz, min(1 / optics.input.rate_hz, 1 / optics.mask.rate_hz))
+    written = min(1 / optics.input.rate_hz, 1 / optics.mask.rate_hz)
+    return max(exposures / optics.camera.rate_hz, written)
 
 
 def _host_s(busy: Mapping[str, float]) -> float:
@@ -93,12 +94,13 @@ def _host_s(busy: Mapping[str, float]) -> float:
 def _limits(e: OpticalEstimate) -> dict[str, str]:
     """What each bound is, in words."""
     o, n = e.device, len(e.layers)
+    layers = "one layer" if n == 1 else f"{n} layers"
     pixels = f"{o.side} x {o.side} pixels"
     clock = format_quantity(1 / least_frame_s(o), "Hz")
     return {
         "operation count": f"every tile of {pixels} of use, {clock} frames",
         "signs and bits": _multiplied(e),
-        "whole frames": f"{e.frames} frames of {n} layers, {float(e.utilization['plane']):.1%} of "
+        "whole frames": f"{e.frames:,} frames of {layers}, {float(e.utilization['plane']):.1%} of "
         "their tiles of use",
         "modulators": "planes are written as often as they change",
         "camera": "pixels are read",

@@ -184,7 +184,7 @@ def _even(n: int, most: int) -> int:
     >>> _even(10, 9), _even(10, 20)
     (5, 10)
     """
-    return ceil_div(n, ceil_div(n, most))
+    return int(ceil_div(n, ceil_div(n, most)))
 
 
 def _useful(n: int) -> Iterator[int]:

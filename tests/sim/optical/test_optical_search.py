@@ -18,7 +18,7 @@ from einfall.sim.optical.planes import planes
 from einfall.sim.optical.tilings import mix
 
 BEST = OpticalMapping()
-FILL = 1e-3  # the search does not look at how long the first frame takes to fill
+FILL = 0.05  # the search leaves out what differs by the first frame alone: 2 % of one or two frames
 
 
 def time_s(layer, optics):
@@ -78,7 +78,7 @@ def test_no_mix_at_all_is_faster_where_frames_are_what_takes_time(data):
         load("optical_4f_ideal"), {"camera.pixel_rate": 1e30, "laser.power": 1e9}
     )
     c = data.draw(correlations(optics.side))
-    assert fastest_s(c, optics) <= fastest_mix_s(c, optics) * (1 + FILL)
+    assert fastest_s(c, optics) <= fastest_mix_s(c, optics) * (1 + 1e-3)
 
 
 @pytest.mark.parametrize("machine", names("optical_4f"))
