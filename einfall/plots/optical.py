@@ -1,4 +1,4 @@
-"""Optics against GPUs: times by system, the region of a speedup, ratios by map side, sensitivity."""
+"""Optics against GPUs: times by system, region of a speedup, ratios by size, sensitivity."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ THRESHOLD, ROOFLINE, KNOWN = "threshold", "roofline", "known"
 """Kinds of `plot_region`: GPU times from which a speedup holds, least times, and told ones."""
 
 _EQUAL: dict[str, Any] = {"color": style.BLACK, "linewidth": 1.0, "linestyle": (0, (4, 2))}
-_DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)))
+_DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (9, 2, 1, 2, 1, 2)))
+_DODGE = 0.76  # part of the height between two systems over which networks spread
 
 
 # Times by system ----------------------------------------------------------------------------------
@@ -41,7 +42,7 @@ def times_figure(table: Iterable[Record], *, title: str) -> Figure:
     """A panel for each batch: systems one under the other, their times on a logarithmic axis."""
     rows = some(table, "times")
     panels, systems = column(rows, "panel"), column(rows, "system")
-    sheet = style.figure(height=0.9 + 0.24 * len(systems))
+    sheet = style.figure(height=0.9 + 0.36 * len(systems))
     axes = sheet.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
     looks = style.looks(column(rows, "network"))
     for ax, name in zip(axes, panels, strict=True):
@@ -49,9 +50,9 @@ def times_figure(table: Iterable[Record], *, title: str) -> Figure:
         style.panel(ax, name)
     axes[len(axes) // 2].set_xlabel("Time of an image [s]", fontsize=style.LABEL_PT)
     style.title(sheet, title)
-    handles = [_point(look, name, hollow=False) for name, look in looks.items()]
+    handles = [_point(look, name) for name, look in looks.items()]
     if any(row["kind"] == "published" for row in rows):
-        handles.append(_point(next(iter(looks.values())), "hollow: published", hollow=True))
+        handles.append(_ring("published"))
     style.legend_below(sheet, handles)
     return sheet
 
@@ -59,30 +60,42 @@ def times_figure(table: Iterable[Record], *, title: str) -> Figure:
 def plot_times(
     table: Sequence[Record], ax: Axes, systems: Sequence[str], looks: Mapping[str, style.Look]
 ) -> Axes:
-    """A point a network and system; published ones are hollow."""
+    """A point a network and system, networks one under the other; a ring around published ones."""
     check_columns(table, "times", TIMES)
+    steps = {name: (i + 0.5) / len(looks) - 0.5 for i, name in enumerate(looks)}
     for row in table:
-        hollow = row["kind"] == "published"
-        marker = _point(looks[str(row["network"])], "", hollow=hollow)
-        ax.add_line(marker)
-        marker.set_data([positive(row, "times", "time_s")], [systems.index(str(row["system"]))])
-    style.dress(ax, title="", grid="both")
+        name, time_s = str(row["network"]), positive(row, "times", "time_s")
+        y = systems.index(str(row["system"])) + _DODGE * steps[name]
+        published = row["kind"] == "published"
+        for marker in [_point(looks[name], ""), *([_ring("")] if published else [])]:
+            marker.set_data([time_s], [y])
+            ax.add_line(marker)
+    style.dress(ax, title="", grid="x")
+    for edge in range(1, len(systems)):
+        ax.axhline(edge - 0.5, color=style.PALE, linewidth=style.HAIR_PT, zorder=0)
     ax.set_ylim(len(systems) - 0.5, -0.5)
     ax.set_yticks(range(len(systems)), systems)
     ax.tick_params(axis="y", length=0)
     ax.set_xscale("log")
-    ax.autoscale_view(scaley=False)
     ax.relim()
     ax.autoscale(axis="x")
     return ax
 
 
-def _point(look: style.Look, label: str, *, hollow: bool) -> Line2D:
+def _point(look: style.Look, label: str) -> Line2D:
     """A marker on its own, for the axes or the legend."""
     return Line2D(
-        [], [], linestyle="none", label=label, marker=look.marker, markersize=5.5,
-        markerfacecolor=style.WHITE if hollow else look.colour, markeredgecolor=style.BLACK,
-        markeredgewidth=1.0 if hollow else style.HAIR_PT, zorder=3,
+        [], [], linestyle="none", label=label, marker=look.marker, markersize=5.0,
+        markerfacecolor=look.colour, markeredgecolor=style.BLACK,
+        markeredgewidth=style.HAIR_PT, zorder=3,
+    )  # fmt: skip
+
+
+def _ring(label: str) -> Line2D:
+    """A ring around a marker."""
+    return Line2D(
+        [], [], linestyle="none", label=label, marker="o", markersize=9.5,
+        markerfacecolor="none", markeredgecolor=style.BLACK, markeredgewidth=1.0, zorder=4,
     )  # fmt: skip
 
 
@@ -90,47 +103,58 @@ def _point(look: style.Look, label: str, *, hollow: bool) -> Line2D:
 
 
 def lines_figure(
-    panels: Mapping[str, Iterable[Record]], *, title: str, x: str, y: str, equal: str
+    rows: Sequence[Mapping[str, Sequence[Record]]], *, title: str, x: str, y: str, equal: str
 ) -> Figure:
-    """Panels side by side of lines that are named at their ends, with a line of equality.
+    """Panels of lines that are named at their ends; those of a row share their axis up.
 
     Args:
-        panels: Tables of `LINES` by the title of their panel.
+        rows: For each row of panels, from the top, tables of `LINES` by the title of their panel.
         title: Of the figure.
-        x: Label of all axes along.
-        y: Label of the first axis up; panels share it.
-        equal: Name of the line y = 1.
+        x: Label of the axes along.
+        y: Label of the axes up.
+        equal: Name of the line y = 1, drawn in rows that come near it.
     """
-    sheet = style.figure(height=3.4)
-    axes = sheet.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
-    tables = {name: some(table, "lines") for name, table in panels.items()}
-    for ax, (name, table) in zip(axes, tables.items(), strict=True):
-        plot_lines(table, ax, equal)
-        style.dress(ax, title="", x=x, y=y if ax is axes[0] else "", grid="both")
-        style.panel(ax, name)
-    sheet.draw_without_rendering()  # the room for names is known from now on
-    for ax, table in zip(axes, tables.values(), strict=True):
-        style.name_ends(ax, {**_ends(table), equal: 1.0})
+    grid = [dict(row) for row in rows if any(row.values())]
+    sheet = style.figure(height=0.8 + 2.1 * len(grid))
+    axes = sheet.subplots(len(grid), len(grid[0]), sharex=True, sharey="row", squeeze=False)
+    looks = style.looks(n for row in grid for t in row.values() for n in column(t, "series"))
+    for i, row in enumerate(grid):
+        for j, (name, table) in enumerate(row.items()):
+            ax = axes[i, j]
+            plot_lines(some(table, "lines"), ax, equal, looks)
+            bottom = x if i == len(grid) - 1 else ""
+            style.dress(ax, title="", x=bottom, y="" if j else y, grid="both")
+            style.panel(ax, "" if i else name)
     style.title(sheet, title)
+    sheet.draw_without_rendering()  # the room for names is known from now on
+    for ax, table in zip(axes.flat, (t for row in grid for t in row.values()), strict=True):
+        style.name_ends(ax, _ends(table) | ({equal: 1.0} if _is_near_one(table) else {}))
     return sheet
 
 
-def plot_lines(table: Sequence[Record], ax: Axes, equal: str) -> Axes:
-    """A line for each series on logarithmic axes, and one at 1."""
+def _is_near_one(table: Sequence[Record]) -> bool:
+    return min(positive(row, "lines", "y") for row in table) < 10
+
+
+def plot_lines(
+    table: Sequence[Record], ax: Axes, equal: str, looks: Mapping[str, style.Look]
+) -> Axes:
+    """A line for each series on logarithmic axes, and one at 1 where that is near."""
     check_columns(table, "lines", LINES)
-    looks = style.looks(column(table, "series"))
-    for name, look in looks.items():
-        rows = [row for row in table if row["series"] == name]
+    for name in column(table, "series"):
+        rows, look = [row for row in table if row["series"] == name], looks[name]
         xs, ys = ([positive(row, "lines", c) for row in rows] for c in ("x", "y"))
         ax.plot(xs, ys, color=look.colour, marker=look.marker, markersize=4.0,
                 linewidth=style.LINE_PT, markeredgecolor=style.BLACK,
                 markeredgewidth=style.HAIR_PT)  # fmt: skip
-    ax.axhline(1.0, label=equal, **_EQUAL)
+    if _is_near_one(table):
+        ax.axhline(1.0, label=equal, **_EQUAL)
     sizes = sorted({positive(row, "lines", "x") for row in table})
     ax.set_xscale("log")
     ax.set_xticks(sizes, [short(size) for size in sizes], rotation=45)
     ax.minorticks_off()
-    style.log_axis(ax, "y", wide=True)
+    heights = [positive(row, "lines", "y") for row in table]
+    style.log_axis(ax, "y", wide=max(heights) / min(heights) > 100)
     return ax
 
 
@@ -162,7 +186,7 @@ def region_figure(panels: Mapping[str, Iterable[Record]], *, title: str, claim: 
         style.panel(ax, name)
     style.title(sheet, title)
     shade = style.patches({claim: style.Look(style.PALE, "", "o")})
-    style.legend_below(sheet, [*shade, *(_point(k, n, hollow=False) for n, k in looks.items())])
+    style.legend_below(sheet, [*shade, *(_point(k, n) for n, k in looks.items())])
     sheet.draw_without_rendering()  # the room for names is known from now on
     for ax, table in zip(axes, tables.values(), strict=True):
         style.name_ends(ax, _region_ends(table))
@@ -174,13 +198,13 @@ def plot_region(table: Sequence[Record], ax: Axes, looks: Mapping[str, style.Loo
     check_columns(table, "region", REGION)
     style.log_axis(ax, "x", wide=True)
     style.log_axis(ax, "y", wide=True)
-    for kind, dark in ((THRESHOLD, style.PALETTE), (ROOFLINE, (style.GREY,))):
+    for kind, colour in ((THRESHOLD, style.BLACK), (ROOFLINE, style.GREY)):
         for i, name in enumerate(_series(table, kind)):
             xs, ys = _curve(table, name)
-            ax.plot(xs, ys, color=dark[i % len(dark)], linestyle=_DASHES[i % len(_DASHES)],
-                    linewidth=style.LINE_PT, zorder=2)  # fmt: skip
+            dashes = _DASHES[i % len(_DASHES)]
+            ax.plot(xs, ys, color=colour, linestyle=dashes, linewidth=1.2, zorder=2)
     for name in _series(table, KNOWN):
-        marker = _point(looks[name], name, hollow=False)
+        marker = _point(looks[name], name)
         marker.set_data(*_curve(table, name))
         ax.add_line(marker)
     times = [positive(row, "region", "time_s") for row in table]
@@ -237,6 +261,8 @@ def tornado_figure(panels: Mapping[str, Iterable[Record]], *, title: str) -> Fig
     for ax, (name, table) in zip(axes.flat, tables.items(), strict=False):
         plot_tornado(table, ax)
         style.panel(ax, name)
+    ratios = [number(row, "tornado", "ratio") for table in tables.values() for row in table]
+    axes.flat[0].set_xlim(min(0.4, min(ratios) / 1.7), max(2.5, max(ratios) * 1.7))
     for ax in axes[-1]:
         ax.set_xlabel("Times as much as before", fontsize=style.LABEL_PT)
     style.title(sheet, title)
@@ -265,9 +291,6 @@ def plot_tornado(table: Sequence[Record], ax: Axes) -> Axes:
     style.dress(ax, title="", grid="x")
     style.log_axis(ax, "x")
     ax.axvline(1.0, color=style.BLACK, linewidth=1.0)
-    ratios = [number(row, "tornado", "ratio") for row in table]
-    low, high = (*ax.get_xlim(), min(ratios), max(ratios))[2:]
-    ax.set_xlim(min(0.4, low / 1.6), max(2.5, high * 1.6))
     ax.set_ylim(len(knobs) - 0.5, -0.5)
     ax.set_yticks(range(len(knobs)), knobs)
     ax.tick_params(axis="y", length=0)

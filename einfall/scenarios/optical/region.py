@@ -311,21 +311,34 @@ def findings(scenario: OpticalRegion) -> Findings:
 def _conclusion(scenario: OpticalRegion, needed: Sequence[Record], others: Sequence[Record]) -> str:
     """Under which assumptions the speedup holds, in one paragraph."""
     s, clock = times(scenario.speedup), amount(scenario.convolutions[0], "s")
-    ranges = [_range(scenario, needed, pitch) for pitch in PITCHES]
-    best = {name: amount(least, "s") for name, least in _least(others).items()}
-    charged = [name for name in dict.fromkeys(str(r["system"]) for r in others if _charged(r))]
-    ours = ", ".join(f"{name} {best[name]}" for name in charged)
-    roofs = ", ".join(f"{n} {best[n]}" for n in _named(others, ROOFLINE))
-    text = (
-        f"{s} holds where a GPU takes at least {s} what the 4f system takes. By the papers' count "
-        f"({clock} a convolution, linear layers alone, signs free) and images side by side, that "
-        f"is {ranges[0]} at the full pitch and {ranges[1]} at the clean one; frames for signs "
-        f"multiply it by 2 or 4, a convolution in one frame of 0.5 us divides it by 4. Rooflines "
-        f"of the same network ({roofs} an image) lie far below: it takes a GPU that is old or "
-        f"idles most of the time. With everything charged an image takes {ours}. The GPU, its "
-        "batch and the tiling behind the published number are not public, nor is the timed model."
-    )
-    return "\n".join(wrap(text, 100))
+    full, clean = (_range(scenario, needed, pitch) for pitch in PITCHES)
+    sentences = [
+        f"{s} holds where a GPU takes at least {s} what the 4f system takes.",
+        f"By the papers' count ({clock} a convolution, linear layers alone, signs free) and with "
+        f"images side by side, that is {full} at the full pitch and {clean} at the clean one, "
+        "without and with an output projection.",
+        f"Times with {_listed(scenario.signs[1:])} frames for signs are as many times longer.",
+        f"Rooflines of the same network ({_bests(others, ROOFLINE)} an image) lie far below: the "
+        "GPU that is beaten is old, or waits most of the time.",
+        f"With everything charged an image takes {_bests(others, CHARGED)}.",
+        "The GPU, its batch, the tiling and the timed model behind the published number are not "
+        "public.",
+    ]
+    return "\n".join(wrap(" ".join(sentences), 100))
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return " or ".join(map(str, numbers)) or "more"
+
+
+def _bests(others: Sequence[Record], status: str) -> str:
+    """The systems of a status, each with its least time."""
+    least: dict[str, float] = {}
+    for row in others:
+        if row["status"] == status:
+            name, time_s = str(row["system"]), number(row, "time_per_image_s")
+            least[name] = min(time_s, least.get(name, time_s))
+    return ", ".join(f"{name} {amount(time_s, 's')}" for name, time_s in least.items())
 
 
 def _range(scenario: OpticalRegion, needed: Sequence[Record], pitch: Pitch) -> str:
@@ -342,21 +355,8 @@ def _plain(scenario: OpticalRegion, needed: Sequence[Record]) -> Iterator[Record
     return (r for r in needed if (r["tiling"], r["sign_frames"], r["convolution_s"]) == wanted)
 
 
-def _least(others: Sequence[Record]) -> dict[str, float]:
-    """The least time of each system over all batches."""
-    found: dict[str, float] = {}
-    for row in others:
-        name, time_s = str(row["system"]), number(row, "time_per_image_s")
-        found[name] = min(time_s, found.get(name, time_s))
-    return found
-
-
 def _charged(row: Record) -> bool:
     return row["status"] == CHARGED
-
-
-def _named(others: Sequence[Record], status: str) -> list[str]:
-    return list(dict.fromkeys(str(row["system"]) for row in others if row["status"] == status))
 
 
 def _needed_table(scenario: OpticalRegion, needed: Sequence[Record]) -> str:
