@@ -229,8 +229,8 @@ def estimate(  # noqa: PLR0913  the values of the design, and two switches
     >>> from einfall.hw_models import load as load_machine
     >>> ideal = load_machine("optical_4f_ideal")
     >>> found = estimate(load("mlp"), {"tokens": 197, "model_dim": 768, "ffn_dim": 3072}, ideal)
-    >>> found.bound, [layer.tiling.name for layer in found.layers]
-    ('camera', ['mix', 'mix'])
+    >>> found.accounting.name, [layer.tiling.name for layer in found.layers]
+    ('physical', ['mix', 'mix'])
     """
     mapping = mapping or OpticalMapping()
     sizes = rank_sizes(cascade, shape)

@@ -7,7 +7,7 @@ A sum over products of two tensors is a correlation of maps and kernels:
 
 Ranks of the map alone are images, of the kernel alone kernels, of both and the output groups.
 Summed ranks that the window does not run over are channels of a convolution; those of a dot product
-are laid out as the smallest rectangle that holds them. Everything else is the host's.
+are laid out as the rectangle of which most fit the plane. Everything else is the host's.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def correlation(
     >>> mlp, sizes = load("mlp"), {"N": 197, "D": 768, "S": 3072}
     >>> c = correlation(mlp, mlp.by_name["HID"], sizes, 2160)
     >>> c.images, c.kernels, c.map_sides, c.known
-    (197, 3072, (28, 28), True)
+    (197, 3072, (48, 16), True)
     """
     pair = operands(einsum)
     if pair is None:
@@ -156,12 +156,15 @@ def _ranks(cascade: Cascade, einsum: Einsum, access: Access) -> frozenset[str]:
 
 
 def _rectangle(elements: int, side: int) -> tuple[tuple[int, int], int]:
-    """The smallest near-square that holds a vector, and into how many it is cut to fit the plane.
+    """The rectangle for a vector of which most fit the plane, and into how many it is cut to fit.
 
-    >>> _rectangle(64, 2160), _rectangle(70, 2160), _rectangle(70, 4)
-    (((8, 8), 1), ((9, 8), 1), ((4, 4), 5))
+    >>> _rectangle(64, 2160), _rectangle(768, 2160), _rectangle(70, 4)
+    (((8, 8), 1), ((48, 16), 1), ((4, 4), 5))
     """
     pieces = ceil(elements / side**2)
     each = ceil(elements / pieces)
-    rows = min(side, ceil(sqrt(each)))
-    return (rows, ceil(each / rows)), pieces
+    least = ceil(each / side)
+    shapes = [(rows, ceil(each / rows)) for rows in range(ceil(sqrt(each)), min(side, each) + 1)]
+    shapes += [(side, least)] if not shapes else []
+    best = max(shapes, key=lambda s: ((side // s[0]) * (side // s[1]), -s[0]))
+    return best, pieces

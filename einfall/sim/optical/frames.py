@@ -3,10 +3,14 @@
 A step is one frame. Parts share nothing; within one, each input plane meets each mask. Of the two
 modulators the one in the inner loop changes with every frame, the other holds what it shows.
 
-    frame = max( 1/f_in where the input changes, 1/f_mask where the mask does, exposure,
-                 max(1/f_cam, pixels/pixel rate), bytes/link, mask FFT, gathering )
+    frame = max( 1/f_in where the input changes, 1/f_mask where the mask does,
+                 settling + exposures · exposure, exposures · max(1/f_cam, pixels/pixel rate),
+                 bytes/link, mask FFT, gathering )
 
-as frames overlap; the first one fills: load, settle, expose, fly 4f/c, read, convert.
+as frames overlap: the next is written beside the modulator while this one is shown, but nothing is
+exposed while a plane settles. The first frame fills: load, settle, expose, fly 4f/c, read, convert.
+Spectra of kernels that are data are made when they are first shown; where all of them are needed in
+one round of the outer loop, the closed form takes the host to have begun earlier than it can.
 """
 
 from __future__ import annotations
@@ -27,6 +31,11 @@ from einfall.sim.pipeline import Count, Dep, Phase, Task, Use
 
 Held = Literal["input", "mask"]
 """The modulator that holds its plane while the other one changes."""
+
+PLANES: tuple[Held, Held] = ("input", "mask")
+
+EVERY = ("part", "input", "mask")
+"""The loops of a frame."""
 
 FFT_FLOPS = 5
 """Floating point operations of an FFT: 5 · n · log₂ n, split radix left out."""
@@ -98,7 +107,7 @@ def phase(layer: Layer, optics: Optical4f, machine: Machine, exposures: int) -> 
     outer, inner = ("input", "mask") if layer.held == "input" else ("mask", "input")
     extents = {"parts": int(layer.tiling.parts), "input": layer.inputs, "mask": layer.masks}
     loops = [Loop("part", "parts", 1), *(Loop(n, n, 1) for n in (outer, inner))]
-    nest = Nest(extents | {"exposures": exposures}, (*loops, Loop("exposure", "exposures", 1)))
+    nest = Nest(extents, tuple(loops))
     return Phase(
         name=layer.name,
         nest=nest,
@@ -107,17 +116,17 @@ def phase(layer: Layer, optics: Optical4f, machine: Machine, exposures: int) -> 
 
 
 def _tasks(layer: Layer, optics: Optical4f, machine: Machine, exposures: int) -> list[Task]:
-    every = ("part", "input", "mask", "exposure")
-    tasks = [_load(layer, optics, "input")]
-    if not layer.correlation.known:
-        tasks.append(_mask_fft(optics, machine))
-    tasks += [
+    fft = () if layer.correlation.known else (_mask_fft(optics, machine),)
+    settles = [s for plane in PLANES for s in _settle(layer, optics, plane)]
+    return [
+        _load(layer, optics, "input"),
+        *fft,
         _load(layer, optics, "mask"),
-        _expose(layer, optics, exposures, every),
-        _read(layer, optics, every),
-        _gather(layer, machine, every),
+        *settles,
+        _expose(layer, optics, tuple(task.name for task in settles)),
+        _read(layer, optics, exposures),
+        _gather(layer, machine, exposures),
     ]
-    return tasks
 
 
 def _at(layer: Layer, plane: Held) -> tuple[str, ...]:
@@ -142,10 +151,18 @@ def _load(layer: Layer, optics: Optical4f, plane: Held) -> Task:
         tuple(uses),
         _at(layer, plane),
         after=after,
-        latency_s=modulator.settling_s,
         ahead=True,
         counts=tuple(counts),
     )
+
+
+def _settle(layer: Layer, optics: Optical4f, plane: Held) -> list[Task]:
+    """Time after a plane has changed in which no light may pass; none if it settles at once."""
+    settling_s = getattr(optics, plane).settling_s
+    if not settling_s:
+        return []
+    use = Use("light", Work(settling_s))
+    return [Task(f"settle {plane}", (use,), _at(layer, plane), after=(Dep(f"load {plane}"),))]
 
 
 def _is_stored(layer: Layer, modulator: Modulator, plane: Held) -> bool:
@@ -162,29 +179,31 @@ def _mask_fft(optics: Optical4f, machine: Machine) -> Task:
     return Task("mask FFT", (use,), ("part", "mask"), ahead=True, counts=(count,))
 
 
-def _expose(layer: Layer, optics: Optical4f, exposures: int, at: tuple[str, ...]) -> Task:
-    pixels = layer.window(optics.side)
-    joules = light.light_j(optics, optics.word_bits, pixels) / exposures
+def _expose(layer: Layer, optics: Optical4f, settles: tuple[str, ...]) -> Task:
+    """All exposures of a frame."""
+    joules = light.light_j(optics, optics.word_bits, layer.window(optics.side))
     return Task(
         "expose",
         (Use("light", Work(joules / optics.laser.power_w)),),
-        at,
-        after=(Dep("load input"), Dep("load mask")),
+        EVERY,
+        after=tuple(Dep(name) for name in ("load input", "load mask", *settles)),
         latency_s=optics.flight_s,
         counts=(Count("laser", "joule", Work(joules)),),
     )
 
 
-def _read(layer: Layer, optics: Optical4f, at: tuple[str, ...]) -> Task:
-    pixels = layer.pixels_read(optics)
+def _read(layer: Layer, optics: Optical4f, exposures: int) -> Task:
+    """A picture of each exposure."""
+    each = layer.pixels_read(optics)
+    pixels = exposures * each
     sent = pixels * optics.camera.bits / 8
-    uses = [Use("camera", Work(camera_s(optics, pixels)))]
+    uses = [Use("camera", Work(exposures * camera_s(optics, each)))]
     if optics.host.camera_link_bytes_per_s:
         uses.append(Use("link out", Work(sent / optics.host.camera_link_bytes_per_s), shared=True))
     return Task(
         "read",
         tuple(uses),
-        at,
+        EVERY,
         after=(Dep("expose"),),
         latency_s=optics.camera.latency_s + optics.converter.latency_s,
         counts=(
@@ -195,12 +214,11 @@ def _read(layer: Layer, optics: Optical4f, at: tuple[str, ...]) -> Task:
     )
 
 
-def _gather(layer: Layer, machine: Machine, at: tuple[str, ...]) -> Task:
+def _gather(layer: Layer, machine: Machine, exposures: int) -> Task:
     """The root of each intensity, and its sum with other signs, digits, exposures and channels."""
-    operations = {"sqrt": layer.outputs, "add": layer.outputs}
     uses, counts = [], []
-    for op, n in operations.items():
-        each = host.rate(machine, op)
+    for op in ("sqrt", "add"):
+        each, n = host.rate(machine, op), exposures * layer.outputs
         uses.append(Use(each.unit, Work(n * each.s), shared=True))
         counts.append(Count(each.unit, op, Work(n)))
-    return Task("gather", tuple(uses), at, after=(Dep("read"),), counts=tuple(counts))
+    return Task("gather", tuple(uses), EVERY, after=(Dep("read"),), counts=tuple(counts))

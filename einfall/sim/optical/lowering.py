@@ -78,7 +78,10 @@ def lower(
 def correlations(
     cascade: Cascade, sizes: Mapping[str, Number], optics: Optical4f, mapping: OpticalMapping
 ) -> dict[str, Correlation]:
-    """The Einsums that go to the optics, as correlations."""
+    """The Einsums that go to the optics, as correlations.
+
+    Of products of data only those that use a map or a kernel again.
+    """
     positive = never_negative(cascade)
     if mapping.inputs == "nonnegative":
         names = (access.tensor for access in cascade.inputs)
@@ -89,7 +92,11 @@ def correlations(
         if not cascade.is_masked(cascade.iteration_ranks(einsum))
     }
     wanted = mapping.data == "optics"
-    return {name: c for name, c in found.items() if c is not None and (c.known or wanted)}
+    return {
+        name: c
+        for name, c in found.items()
+        if c is not None and (c.known or (wanted and c.images * c.kernels > 1))
+    }
 
 
 def _nothing(cascade: Cascade, optics: Optical4f, mapping: OpticalMapping) -> str:

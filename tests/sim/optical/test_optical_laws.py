@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from random_questions import SIZES, in_turn_s, shapes
 
@@ -76,7 +76,7 @@ def time_s(layer, optics):
 @on_every_machine
 @few
 @given(data=st.data())
-def test_closed_form_is_the_simulation_but_for_the_end_of_the_last_exposures(machine, data):
+def test_closed_form_is_the_simulation(machine, data):
     optics = load(machine)
     layer = data.draw(layers(optics))
     one = phase_of(layer, optics)
@@ -84,11 +84,7 @@ def test_closed_form_is_the_simulation_but_for_the_end_of_the_last_exposures(mac
     if layer.frames < 3:
         assert abs(simulated - found) <= closed_form.phase_terms(one).chain
         return
-    # Where planes take longer, the closed form ends with the first exposure of the last frame.
-    step = max(sum(t.once_s(one.nest).values()) for t in one.tasks if t.name in ("expose", "read"))
-    tail = (one.nest.extents["exposures"] - 1) * step
-    assert found <= simulated * (1 + REPEATED)
-    assert simulated <= (found + tail) * (1 + REPEATED)
+    assert found == pytest.approx(simulated, rel=REPEATED)
 
 
 @on_every_machine
@@ -111,7 +107,10 @@ def test_estimates_of_any_cascade_add_up(machine, data):
     tiling = data.draw(st.sampled_from(("best", *SINGLE, "mix")))
     signs = data.draw(st.sampled_from(("", ",signs=shift", ",inputs=nonnegative")))
     mapping = parse_mapping(f"{tiling}:data=optics{signs}")
-    found = estimate(cascade, data.draw(shapes(cascade)), load(machine), mapping)
+    try:
+        found = estimate(cascade, data.draw(shapes(cascade)), load(machine), mapping)
+    except MappingError:  # only products of data of one map and one kernel each
+        reject()
     assert max(found.busy_s.values()) <= found.latency_s * (1 + CLOSE)
     assert found.latency_s <= in_turn_s(found.pipeline) * (1 + CLOSE)
     assert found.latency_s == pytest.approx(sum(t for _, t in found.timing.phases))
