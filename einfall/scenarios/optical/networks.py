@@ -22,7 +22,7 @@ from einfall.hw_models.yaml_door import Spec, did_you_mean
 from einfall.scenarios.findings import Findings, Record, number
 from einfall.scenarios.optical.costs import Cost, optical, roofline, total
 from einfall.scenarios.optical.layers import Layer, by_fft, direct, networks, rows
-from einfall.scenarios.optical.systems import FILLED, Batch, System, filling
+from einfall.scenarios.optical.systems import FILLED, Batch, Images, System, filling
 from einfall.scenarios.optical.texts import amount
 from einfall.scenarios.tables import text_table
 from einfall.sim.accounting import MODES
@@ -40,7 +40,6 @@ def _is_network(name: str) -> str:
 
 
 NetworkName = Annotated[str, AfterValidator(_is_network)]
-Images = Annotated[int, Field(ge=1)] | Literal["filled"]
 
 
 class Ratio(Spec):
@@ -120,7 +119,8 @@ def layer_cost(layer: Layer, system: System, batch: Batch) -> Cost:
     optics = system.optics
     if optics is not None:
         mapping = system.tiling
-        images = filling(layer.correlation(), optics, mapping) if batch == FILLED else int(batch)
+        filled = filling(layer.correlation(), optics, mapping) or 1  # what has no room is refused
+        images = filled if batch == FILLED else int(batch)
         return _optical(layer, optics, mapping, system.accounting, images)
     images = inf if batch == FILLED else float(batch)
     ways = [roofline(system.hardware, demand(layer, images)) for demand in (direct, by_fft)]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import BeforeValidator, field_validator, model_validator
 
 from einfall.hw_models import load
 from einfall.hw_models.library import Machine
 from einfall.hw_models.optical_4f import Optical4f
-from einfall.hw_models.yaml_door import Spec
+from einfall.hw_models.yaml_door import Spec, SpecError
 from einfall.sim.mapping import MappingError
 from einfall.sim.optical.correlation import Correlation
 from einfall.sim.optical.mapping import BEST, OpticalMapping, parse_mapping
@@ -25,6 +25,16 @@ AT_LEAST = 64
 Batch = int | Literal["filled"]
 
 
+def _is_batch(value: object) -> object:
+    if value == FILLED or (isinstance(value, int) and value >= 1):
+        return value
+    raise ValueError(f"want a number of images from 1 on, or {FILLED}, found {value!r}")
+
+
+Images = Annotated[Batch, BeforeValidator(_is_batch)]
+"""A batch in a file."""
+
+
 class System(Spec):
     """A machine with a name for tables; `mapping` and `accounting` are for 4f systems."""
 
@@ -36,7 +46,11 @@ class System(Spec):
     @field_validator("machine")
     @classmethod
     def _is_there(cls, name: str) -> str:
-        load(name)
+        try:
+            load(name)
+        except SpecError as error:
+            problems = (problem.removeprefix("machine: ") for problem in error.problems)
+            raise ValueError("; ".join(problems)) from None
         return name
 
     @field_validator("mapping")
