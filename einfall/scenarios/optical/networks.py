@@ -238,7 +238,7 @@ def _ratio_table(scenario: OpticalNetworks, ratios: Sequence[Record]) -> str:
         [", ".join(name), published[name[0]], *(line.get(s, "") for s in systems)]
         for name, line in lines.items()
     ]
-    return text_table(["times as long", "paper", *systems], table)
+    return text_table(["times as long", "claimed", *systems], table)
 
 
 def _batch_text(batch: Batch) -> str:
