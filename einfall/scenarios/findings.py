@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from einfall import __version__
 from einfall.files import csv_text, json_text, write_texts
-from einfall.hw_models.yaml_door import SpecError
 from einfall.scenarios.tables import files_text
 
 if TYPE_CHECKING:
@@ -38,9 +37,6 @@ class Told(Protocol):
     @property
     def source(self) -> str:
         """Where its numbers come from."""
-
-
-ScenarioT = TypeVar("ScenarioT", bound=Told)
 
 
 @dataclass(frozen=True)
@@ -101,35 +97,3 @@ def number(row: Record, column: str) -> float:
     value = row[column]
     assert isinstance(value, int | float), f"{column} holds numbers, found {value!r}"
     return float(value)
-
-
-def runner(answer: Callable[[ScenarioT], Findings]) -> Callable[..., Findings]:
-    """A runner of scenarios that have systems of their own, each with its accounting.
-
-    Args:
-        answer: Finds what a scenario comes to.
-    """
-
-    def run(
-        scenario: ScenarioT, *, out: Path | None, figures: bool, accounting: str | None
-    ) -> Findings:
-        if accounting is not None:
-            raise SpecError([_no_accounting(scenario, accounting)])
-        found = answer(scenario)
-        return found if out is None else found.written(out, _drawn(found) if figures else ())
-
-    return run
-
-
-def _drawn(found: Findings) -> Iterable[Drawing]:
-    """The figures of a scenario; matplotlib is loaded for them alone."""
-    from einfall.scenarios.optical.figures import DRAWINGS
-
-    return DRAWINGS[found.scenario.kind](found)
-
-
-def _no_accounting(scenario: Told, accounting: str) -> str:
-    return (
-        f"--accounting: want none for {scenario.name} ({scenario.kind}), whose file gives each "
-        f"system its own, found {accounting!r}: leave it out, or change `accounting` in a copy"
-    )

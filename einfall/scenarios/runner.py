@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from einfall.scenarios import fusemax_run, library
-from einfall.scenarios.findings import runner
 from einfall.scenarios.optical import fit, networks, region
+from einfall.scenarios.optical.run import runner
 
 
 class Result(Protocol):

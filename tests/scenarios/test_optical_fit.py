@@ -114,6 +114,11 @@ def test_a_knob_that_a_system_lacks_is_left_out(ideal):
     assert varied(ideal, "static power", 2) is None
 
 
+def test_what_optics_cannot_be_is_left_out(ideal):
+    assert varied(ideal, "laser efficiency", 10) is None  # of 0.2
+    assert varied(ideal, "frame rate", 10) is not None
+
+
 def test_more_pixels_at_their_pitch_make_a_larger_plane(ideal):
     assert varied(ideal, "resolution", 2).side == 2 * ideal.side
 

@@ -7,8 +7,14 @@ import pytest
 from einfall import scenarios
 from einfall.scenarios.optical import layers
 from einfall.scenarios.optical.costs import Cost, Demand, roofline, total
-from einfall.scenarios.optical.networks import OpticalNetworks, layer_cost, network_cost
-from einfall.scenarios.optical.systems import FILLED, System, filling
+from einfall.scenarios.optical.networks import (
+    NetworkSystem,
+    OpticalNetworks,
+    findings,
+    layer_cost,
+    network_cost,
+)
+from einfall.scenarios.optical.systems import FILLED, filling
 
 SIDE = 2160  # short side of 4K
 CONVOLUTION_S = 2.0e-6  # FatNet's four published times, see optical_published.csv
@@ -131,7 +137,7 @@ def test_filled_batches_are_whole_planes_and_not_too_few(systems):
 
 
 def test_what_has_no_room_is_refused_with_its_numbers():
-    tiny = System(name="slm", machine="optical_4f_slm")
+    tiny = NetworkSystem(name="slm", machine="optical_4f_slm")
     large = layers.Layer("mine", "one", 1, 1, 1024, 1024)
     with pytest.raises(ValueError, match="wanted a map and a kernel that fit its plane of 1024"):
         layer_cost(large, tiny, FILLED)
@@ -146,7 +152,6 @@ def test_the_text_has_times_ratios_and_bounds(systems):
         "systems": [systems["paper"].model_dump() | {"batches": []}],
         "ratios": [{"of": "ResNet-18", "to": "FatNet", "published": 8.21}],
     }
-    from einfall.scenarios.optical.networks import findings
 
     text = findings(OpticalNetworks.model_validate(asked)).text()
     assert "4.64 ms" in text

@@ -157,6 +157,16 @@ MISTAKES = [
         "systems: [{name: a, machine: b200}, {name: a, machine: b300}]",
         "want each name once, found twice: a",
     ),
+    (
+        "fatnet",
+        "systems: [{name: a, machine: b200, accounting: artifact}]",
+        "want no accounting for b200 (gpu), found one: for optical_4f alone",
+    ),
+    (
+        "spectral_filters",
+        "systems: [{name: ideal, machine: optical_4f_ideal, accounting: artifact}]",
+        "want a known field (machine, mapping, name), found 'accounting'",
+    ),
     ("convsharevit", "planes: h100_sxm", "want planes of an optical_4f machine, found h100_sxm"),
     ("convsharevit", "convolutions: [2]", "want a quantity in s"),
     ("convsharevit", "tilings: [mixed]", "got 'mixed'"),

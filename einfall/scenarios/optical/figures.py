@@ -72,28 +72,26 @@ def _region(found: Findings) -> Iterator[Drawing]:
 
 
 def _thresholds(scenario: OpticalRegion, needed: Sequence[Record]) -> list[Record]:
-    """Lines of the papers' count; tilings that do not depend on the pitch are one line."""
-    lines: dict[str, list[Record]] = {}
+    """Lines of the papers' count; a tiling that does not depend on the pitch is one line."""
+    lines: dict[tuple[str, str], list[Record]] = {}
     wanted = (scenario.signs[0], scenario.convolutions[0])
     for row in needed:
         if (row["sign_frames"], row["convolution_s"]) == wanted:
-            name = f"{row['tiling']}, {row['pitch']} pitch"
-            lines.setdefault(name, []).append(row)
-    merged: dict[tuple[object, ...], str] = {}
-    for name, rows in lines.items():
-        tiling = name.partition(",")[0]
-        values = (tiling, *(number(row, "gpu_s") for row in rows))
-        merged[values] = tiling if values in merged else name
+            lines.setdefault((str(row["tiling"]), str(row["pitch"])), []).append(row)
+    alike: dict[tuple[object, ...], list[str]] = {}
+    for (tiling, pitch), rows in lines.items():
+        heights = tuple((row["batch"], row["gpu_s"]) for row in rows)
+        alike.setdefault((tiling, heights), []).append(pitch)
     return [
-        {"series": name, "batch": row["batch"], "time_s": row["gpu_s"], "kind": plots.THRESHOLD}
-        for values, name in merged.items()
-        for row in _rows_of(lines, name, str(values[0]))
+        {
+            "series": tiling if len(pitches) > 1 else f"{tiling}, {pitches[0]} pitch",
+            "batch": row["batch"],
+            "time_s": row["gpu_s"],
+            "kind": plots.THRESHOLD,
+        }
+        for (tiling, _), pitches in alike.items()
+        for row in lines[str(tiling), pitches[0]]
     ]
-
-
-def _rows_of(lines: Mapping[str, list[Record]], name: str, tiling: str) -> list[Record]:
-    """The rows of a line, or of the first of those that were merged."""
-    return lines.get(name) or next(rows for n, rows in lines.items() if n.startswith(tiling))
 
 
 def _charged(scenario: OpticalRegion, others: Sequence[Record]) -> list[Record]:

@@ -21,7 +21,7 @@ from pydantic import Field, model_validator
 from einfall.einsum_cascades import load as load_cascade
 from einfall.hw_models import with_overrides
 from einfall.hw_models.optical_4f import Optical4f
-from einfall.hw_models.yaml_door import Spec
+from einfall.hw_models.yaml_door import Spec, SpecError
 from einfall.scenarios.findings import Findings, Record, number
 from einfall.scenarios.optical.costs import Cost, Demand, optical, roofline, total
 from einfall.scenarios.optical.layers import WORD_BYTES, rows
@@ -186,7 +186,7 @@ and lenses that are larger by as much; pixels a second stay what they are."""
 
 
 def varied(optics: Optical4f, knob: str, factor: float) -> Optical4f | None:
-    """The system with a knob turned; None where it has nothing to turn."""
+    """The system with a knob turned; None if there is nothing to turn, or no such optics can be."""
     known = optics.model_dump(by_alias=True, exclude_none=True)
     paths = {path: value for path in KNOBS[knob] if (value := _value(known, path))}
     if not paths:
@@ -195,7 +195,10 @@ def varied(optics: Optical4f, knob: str, factor: float) -> Optical4f | None:
         path: round(value * factor) if isinstance(value, int) else value * factor
         for path, value in paths.items()
     }
-    return with_overrides(optics, changed)
+    try:
+        return with_overrides(optics, changed)
+    except SpecError:
+        return None
 
 
 def _value(known: Mapping[str, object], path: str) -> int | float | None:
@@ -380,7 +383,7 @@ def _slow_text(others: str) -> str:
 
 def _read_text(row: Record) -> str:
     factor = number(row, "read_energy_factor")
-    return times(factor) if factor > 0 else f"none: {row['largest_other_energy']} alone is more"
+    return times(factor) if factor > 0 else f"none, for {row['largest_other_energy']}"
 
 
 def _network_table(scenario: OpticalFit, found: Sequence[Record]) -> str:
@@ -404,16 +407,20 @@ def _time_energy(row: Record | None) -> str:
 
 def _tornado_table(scenario: OpticalFit, found: Sequence[Record]) -> str:
     factor, side = scenario.tornado.factor, scenario.tornado.side
+    turned = (1 / factor, factor)
     head = [f"map {side} x {side}", "", f"time /{factor:g}", f"time {factor:g}x"]
     head += [f"energy /{factor:g}", f"energy {factor:g}x"]
-    pairs: dict[tuple[str, str], dict[bool, Record]] = {}
-    for row in found:
-        up = number(row, "factor") > 1
-        pairs.setdefault((str(row["system"]), str(row["knob"])), {})[up] = row
+    said = {(row["system"], row["knob"], row["factor"]): row for row in found}
     lines = [
-        [system, knob, *(times(number(pair[up], c)) for c in columns for up in (False, True))]
-        for columns in [("time_ratio", "energy_ratio")]
-        for (system, knob), pair in pairs.items()
-        if len(pair) == 2
+        [
+            str(system),
+            str(knob),
+            *(
+                times(number(row, column)) if (row := said.get((system, knob, f))) else "cannot be"
+                for column in ("time_ratio", "energy_ratio")
+                for f in turned
+            ),
+        ]
+        for system, knob in dict.fromkeys((system, knob) for system, knob, _ in said)
     ]
     return text_table(head, lines)

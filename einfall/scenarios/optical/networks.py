@@ -27,9 +27,10 @@ from einfall.scenarios.optical.texts import amount
 from einfall.scenarios.tables import text_table
 from einfall.sim.accounting import MODES
 from einfall.sim.optical.estimate import estimate
-from einfall.sim.optical.mapping import OpticalMapping
 
 CASCADE = "conv2d"
+
+PHYSICAL: Literal["physical"] = "physical"
 
 
 def _is_network(name: str) -> str:
@@ -56,9 +57,14 @@ class Ratio(Spec):
 
 
 class NetworkSystem(System):
-    """A system, and the batches that it is asked of: all of the scenario unless it says so."""
+    """A system, how a 4f system is charged, and the batches: all of the scenario if left out."""
 
+    accounting: Literal["physical", "artifact"] = PHYSICAL
     batches: tuple[Images, ...] = ()
+
+    def for_optics(self) -> list[str]:
+        """Fields with a value that only a 4f system takes."""
+        return [*super().for_optics(), *["accounting"] * (self.accounting != PHYSICAL)]
 
 
 class OpticalNetworks(Spec):
@@ -102,11 +108,11 @@ class OpticalNetworks(Spec):
 # Costs --------------------------------------------------------------------------------------------
 
 
-def network_cost(network: str, system: System, batch: Batch) -> Cost:
+def network_cost(network: str, system: NetworkSystem, batch: Batch) -> Cost:
     """Time and energy of an image of a batch: the sum over the layers of a network.
 
-    >>> paper = System(name="paper", machine="optical_4f_ideal", mapping="batch:pitch=full",
-    ...                accounting="artifact")
+    >>> how = {"mapping": "batch:pitch=full", "accounting": "artifact"}
+    >>> paper = NetworkSystem(name="paper", machine="optical_4f_ideal", **how)
     >>> f"{network_cost('FatNet', paper, 64).time_s:.3e}"  # 148,637 convolutions of 2 us / 64
     '4.645e-03'
     """
@@ -114,24 +120,21 @@ def network_cost(network: str, system: System, batch: Batch) -> Cost:
     return total(layer_cost(layer, system, batch).times(n) for layer, n in alike.items())
 
 
-def layer_cost(layer: Layer, system: System, batch: Batch) -> Cost:
+def layer_cost(layer: Layer, system: NetworkSystem, batch: Batch) -> Cost:
     """An image's part of one layer: by the estimate on optics, elsewhere by the better roofline."""
     optics = system.optics
     if optics is not None:
-        mapping = system.tiling
-        filled = filling(layer.correlation(), optics, mapping) or 1  # what has no room is refused
-        images = filled if batch == FILLED else int(batch)
-        return _optical(layer, optics, mapping, system.accounting, images)
+        return _on_optics(layer, optics, system, batch)
     images = inf if batch == FILLED else float(batch)
     ways = [roofline(system.hardware, demand(layer, images)) for demand in (direct, by_fft)]
     return min(ways, key=lambda cost: cost.time_s)
 
 
-def _optical(
-    layer: Layer, optics: Optical4f, mapping: OpticalMapping, accounting: str, images: int
-) -> Cost:
-    shape = layer.shape(images)
-    found = estimate(load_cascade(CASCADE), shape, optics, mapping, accounting=MODES[accounting])
+def _on_optics(layer: Layer, optics: Optical4f, system: NetworkSystem, batch: Batch) -> Cost:
+    mapping, mode = system.tiling, MODES[system.accounting]
+    filled = filling(layer.correlation(), optics, mapping) or 1  # what has no room is refused below
+    images = filled if batch == FILLED else int(batch)
+    found = estimate(load_cascade(CASCADE), layer.shape(images), optics, mapping, accounting=mode)
     return optical(found).times(1 / images)
 
 
@@ -159,7 +162,7 @@ def _computed(scenario: OpticalNetworks) -> Iterator[Record]:
                 yield _record(network, batch, system, cost)
 
 
-def _record(network: str, batch: Batch, system: System, cost: Cost) -> Record:
+def _record(network: str, batch: Batch, system: NetworkSystem, cost: Cost) -> Record:
     return {
         "network": network,
         "batch": batch,

@@ -12,7 +12,7 @@ with everything charged (`convsharevit_block`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -30,7 +30,6 @@ from einfall.scenarios.optical.layers import WORD_BYTES
 from einfall.scenarios.optical.systems import System, tiles_of
 from einfall.scenarios.optical.texts import amount, times
 from einfall.scenarios.tables import text_table
-from einfall.sim.accounting import MODES
 from einfall.sim.optical.correlation import Correlation
 from einfall.sim.optical.estimate import estimate
 from einfall.sim.optical.mapping import OpticalMapping
@@ -44,15 +43,15 @@ Pitch = Literal["full", "clean"]
 PITCHES: tuple[Pitch, ...] = ("full", "clean")
 
 
+CHARGED, ROOFLINE, KNOWN = "everything charged", "roofline", "known"
+"""Status of a time: of a 4f system with nothing left out, of another machine, of a GPU as told."""
+
+
 class Way(NamedTuple):
     """How tokens and kernels lie on a plane."""
 
     tiling: Name
     pitch: Pitch
-
-
-CHARGED, ROOFLINE, KNOWN = "everything charged", "roofline", "known"
-"""Status of a time: of a 4f system with nothing left out, of another machine, of a GPU as told."""
 
 
 class Network(Spec):
@@ -119,6 +118,7 @@ class OpticalRegion(Spec):
     name: str
     about: str = ""
     source: str = ""
+    note: str = ""
     speedup: Annotated[float, Field(gt=0)]
     network: Network
     planes: str
@@ -224,8 +224,8 @@ def system_row(scenario: OpticalRegion, system: System, batch: int) -> Record:
     if optics is None:
         cost = roofline(system.hardware, block_demand(scenario.network, batch)).times(part)
         return _system_record(system, ROOFLINE, batch, cost)
-    mode, shape = MODES[system.accounting], scenario.network.shape(batch)
-    found = estimate(load_cascade(CASCADE), shape, optics, system.tiling, accounting=mode)
+    shape = scenario.network.shape(batch)
+    found = estimate(load_cascade(CASCADE), shape, optics, system.tiling)
     host_s = sum(float(s) for name, s in found.phases_s.items() if name.startswith("host"))
     cost = optical(found).times(part)
     record = _system_record(system, CHARGED, batch, cost)
@@ -312,47 +312,56 @@ def _conclusion(scenario: OpticalRegion, needed: Sequence[Record], others: Seque
     """Under which assumptions the speedup holds, in one paragraph."""
     s, clock = times(scenario.speedup), amount(scenario.convolutions[0], "s")
     full, clean = (_range(scenario, needed, pitch) for pitch in PITCHES)
+    signs = " or ".join(map(str, scenario.signs[1:]))
+    roofs, charged = _least(others, ROOFLINE), _least(others, CHARGED)
+    lowest = min(number(row, "gpu_s") for row in _counted(scenario, needed))
     sentences = [
         f"{s} holds where a GPU takes at least {s} what the 4f system takes.",
         f"By the papers' count ({clock} a convolution, linear layers alone, signs free) and with "
         f"images side by side, that is {full} at the full pitch and {clean} at the clean one, "
         "without and with an output projection.",
-        f"Times with {_listed(scenario.signs[1:])} frames for signs are as many times longer.",
-        f"Rooflines of the same network ({_bests(others, ROOFLINE)} an image) lie far below: the "
-        "GPU that is beaten is old, or waits most of the time.",
-        f"With everything charged an image takes {_bests(others, CHARGED)}.",
-        "The GPU, its batch, the tiling and the timed model behind the published number are not "
-        "public.",
+        f"With {signs} frames for signs it is as many times that." if signs else "",
+        f"With everything charged an image takes {_listed(charged)}." if charged else "",
+        f"At their rooflines GPUs take {_listed(roofs)}; with the best tiling {s} needs "
+        f"{times(lowest / min(roofs.values()))} that."
+        if roofs
+        else "",
+        scenario.note,
     ]
-    return "\n".join(wrap(" ".join(sentences), 100))
+    return "\n".join(wrap(" ".join(filter(None, sentences)), 100))
 
 
-def _listed(numbers: Sequence[int]) -> str:
-    return " or ".join(map(str, numbers)) or "more"
+def _listed(times_s: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {amount(time_s, 's')}" for name, time_s in times_s.items())
 
 
-def _bests(others: Sequence[Record], status: str) -> str:
+def _least(others: Sequence[Record], status: str) -> dict[str, float]:
     """The systems of a status, each with its least time."""
     least: dict[str, float] = {}
     for row in others:
         if row["status"] == status:
             name, time_s = str(row["system"]), number(row, "time_per_image_s")
             least[name] = min(time_s, least.get(name, time_s))
-    return ", ".join(f"{name} {amount(time_s, 's')}" for name, time_s in least.items())
+    return least
 
 
 def _range(scenario: OpticalRegion, needed: Sequence[Record], pitch: Pitch) -> str:
     """GPU times without and with the output projection, at the batch that fills a plane."""
-    batch = filling_batch(scenario, pitch)
-    row = next(r for r in _plain(scenario, needed) if (r["pitch"], r["batch"]) == (pitch, batch))
+    batch, tiling = filling_batch(scenario, pitch), scenario.tilings[0]
+    wanted = (tiling, pitch, batch)
+    row = next(
+        row
+        for row in _counted(scenario, needed)
+        if (row["tiling"], row["pitch"], row["batch"]) == wanted
+    )
     low, high = (amount(number(row, c), "s") for c in ("gpu_s", "gpu_with_projection_s"))
     return f"{low} to {high} an image ({batch} images a plane)"
 
 
-def _plain(scenario: OpticalRegion, needed: Sequence[Record]) -> Iterator[Record]:
-    """Thresholds by the papers' count: the first tiling, signs and convolution of the scenario."""
-    wanted = (scenario.tilings[0], scenario.signs[0], scenario.convolutions[0])
-    return (r for r in needed if (r["tiling"], r["sign_frames"], r["convolution_s"]) == wanted)
+def _counted(scenario: OpticalRegion, needed: Sequence[Record]) -> Iterator[Record]:
+    """Thresholds by the papers' count: the first of the scenario's signs and convolution times."""
+    wanted = (scenario.signs[0], scenario.convolutions[0])
+    return (row for row in needed if (row["sign_frames"], row["convolution_s"]) == wanted)
 
 
 def _charged(row: Record) -> bool:
@@ -399,7 +408,5 @@ def _charged_table(scenario: OpticalRegion, others: Sequence[Record]) -> str:
 def _charged_line(scenario: OpticalRegion, row: Record) -> list[str]:
     time_s, host_s = number(row, "time_per_image_s"), number(row, "host_per_image_s")
     needed = [amount(t, "s") for t in (time_s, host_s, scenario.speedup * time_s)]
-    energy = (
-        "" if row["energy_per_image_j"] is None else amount(number(row, "energy_per_image_j"), "J")
-    )
+    energy = amount(number(row, "energy_per_image_j"), "J")
     return [str(row["system"]), str(row["batch"]), *needed, energy, str(row["bound"])]

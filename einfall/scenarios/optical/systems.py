@@ -1,9 +1,9 @@
-"""Systems of a scenario: a machine of any kind, and on a 4f system the mapping and accounting."""
+"""Systems of a scenario: a machine of any kind, and on a 4f system the mapping."""
 
 from __future__ import annotations
 
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, field_validator, model_validator
 
@@ -36,12 +36,11 @@ Images = Annotated[Batch, BeforeValidator(_is_batch)]
 
 
 class System(Spec):
-    """A machine with a name for tables; `mapping` and `accounting` are for 4f systems."""
+    """A machine with a name for tables; `mapping` is for 4f systems."""
 
     name: str
     machine: str
     mapping: str = BEST
-    accounting: Literal["physical", "artifact"] = "physical"
 
     @field_validator("machine")
     @classmethod
@@ -63,14 +62,17 @@ class System(Spec):
         return text
 
     @model_validator(mode="after")
-    def _only_optics_are_mapped(self) -> System:
-        asked = {"mapping": self.mapping != BEST, "accounting": self.accounting != "physical"}
-        wrong = [name for name, said in asked.items() if said]
+    def _only_optics_are_mapped(self) -> Self:
+        wrong = ", ".join(self.for_optics())
         if wrong and self.optics is None:
             kind = self.hardware.kind
-            text = f"want no {' and '.join(wrong)} for {self.machine} ({kind}), found one"
-            raise ValueError(f"{text}: they are for optical_4f")
+            text = f"want no {wrong} for {self.machine} ({kind}), found one"
+            raise ValueError(f"{text}: for optical_4f alone")
         return self
+
+    def for_optics(self) -> list[str]:
+        """Fields with a value that only a 4f system takes."""
+        return ["mapping"] * (self.mapping != BEST)
 
     @property
     def hardware(self) -> Machine:
