@@ -31,6 +31,19 @@ from einfall.plots.masks import (
     tile_histogram_table,
     tile_order,
 )
+from einfall.plots.optical import (
+    KNOWN,
+    ROOFLINE,
+    THRESHOLD,
+    lines_figure,
+    plot_lines,
+    plot_region,
+    plot_times,
+    plot_tornado,
+    region_figure,
+    times_figure,
+    tornado_figure,
+)
 from einfall.plots.pareto import pareto_table, plot_pareto
 from einfall.plots.records import PlotError, Record
 from einfall.plots.save import save
@@ -47,6 +60,9 @@ from einfall.plots.validation import (
 )
 
 __all__ = [
+    "KNOWN",
+    "ROOFLINE",
+    "THRESHOLD",
     "MaskTiles",
     "PlotError",
     "Record",
@@ -61,6 +77,7 @@ __all__ = [
     "graph_table",
     "ladder_figure",
     "ladders_figure",
+    "lines_figure",
     "mask_figure",
     "mask_table",
     "pareto_table",
@@ -71,15 +88,20 @@ __all__ = [
     "plot_graph",
     "plot_ladder",
     "plot_ladders",
+    "plot_lines",
     "plot_mask",
     "plot_pareto",
     "plot_predicted_measured",
+    "plot_region",
     "plot_speedups",
     "plot_tile_histogram",
     "plot_timeline",
+    "plot_times",
+    "plot_tornado",
     "plot_units",
     "plot_utilization",
     "predicted_measured_figure",
+    "region_figure",
     "save",
     "speedup_figure",
     "speedups",
@@ -87,6 +109,8 @@ __all__ = [
     "tile_histogram_table",
     "tile_order",
     "timeline_table",
+    "times_figure",
+    "tornado_figure",
     "unit_table",
     "utilization_figure",
     "utilization_table",
