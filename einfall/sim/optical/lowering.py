@@ -102,12 +102,13 @@ def correlations(
 
 
 def _nothing(cascade: Cascade, optics: Optical4f, mapping: OpticalMapping) -> str:
-    way = (
-        "take a cascade with convolutions or products by weights"
-        if mapping.data == "optics"
-        else f"products of data with data are the host's: --mapping {mapping.tiling or 'best'}:"
-        "data=optics sends them there"
-    )
+    if cascade.mask is not None:
+        way = "products under a mask are the host's: leave the mask out"
+    elif mapping.data == "optics":
+        way = "take a cascade with convolutions or products by weights"
+    else:
+        asked = f"--mapping {mapping.tiling or 'best'}:data=optics"
+        way = f"products of data with data are the host's: {asked} sends them there"
     return (
         f"{cascade.name} on {optics.name}: wanted an Einsum that is a correlation with weights, "
         f"found none; {way}"
