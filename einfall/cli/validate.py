@@ -99,6 +99,8 @@ RECORDINGS: Mapping[str, tuple[str, str]] = {
     "h100_probe": ("h100_probe.csv", ""),
     "h100_scans": ("h100_scans.csv", ""),
     "h200_scans": ("h200_scans.csv", ""),
+    "h100_unseen": ("h100_unseen.csv", ""),
+    "h200_unseen": ("h200_unseen.csv", ""),
     "h100_energy": ("h100_energy.csv", ""),
     "h200_energy": ("h200_energy.csv", ""),
     "published": ("published_timings.csv", ""),

@@ -31,12 +31,25 @@ from einfall.plots.masks import (
     tile_histogram_table,
     tile_order,
 )
+from einfall.plots.optical import (
+    KNOWN,
+    ROOFLINE,
+    THRESHOLD,
+    lines_figure,
+    plot_lines,
+    plot_region,
+    plot_times,
+    plot_tornado,
+    region_figure,
+    times_figure,
+    tornado_figure,
+)
 from einfall.plots.pareto import pareto_table, plot_pareto
 from einfall.plots.records import PlotError, Record
 from einfall.plots.save import save
+from einfall.plots.sensitivity import plot_sensitivity, sensitivity_figure
 from einfall.plots.style import figure
 from einfall.plots.timeline import plot_timeline, steady_window, timeline_table
-from einfall.plots.tornado import plot_tornado, tornado_figure
 from einfall.plots.utilization import plot_utilization, utilization_figure, utilization_table
 from einfall.plots.validation import (
     error_bands,
@@ -48,6 +61,9 @@ from einfall.plots.validation import (
 )
 
 __all__ = [
+    "KNOWN",
+    "ROOFLINE",
+    "THRESHOLD",
     "MaskTiles",
     "PlotError",
     "Record",
@@ -62,6 +78,7 @@ __all__ = [
     "graph_table",
     "ladder_figure",
     "ladders_figure",
+    "lines_figure",
     "mask_figure",
     "mask_table",
     "pareto_table",
@@ -72,23 +89,30 @@ __all__ = [
     "plot_graph",
     "plot_ladder",
     "plot_ladders",
+    "plot_lines",
     "plot_mask",
     "plot_pareto",
     "plot_predicted_measured",
+    "plot_region",
+    "plot_sensitivity",
     "plot_speedups",
     "plot_tile_histogram",
     "plot_timeline",
+    "plot_times",
     "plot_tornado",
     "plot_units",
     "plot_utilization",
     "predicted_measured_figure",
+    "region_figure",
     "save",
+    "sensitivity_figure",
     "speedup_figure",
     "speedups",
     "steady_window",
     "tile_histogram_table",
     "tile_order",
     "timeline_table",
+    "times_figure",
     "tornado_figure",
     "unit_table",
     "utilization_figure",

@@ -29,9 +29,9 @@ BOUNDS = ("stride", "window", "speedup", "fully_block_sparse")
 VISITS = ("visited_kv_tiles", "q_tiles")
 """Columns of a histogram: how many query tiles visit so many key tiles."""
 
-TORNADO = ("path", "text", "latency_low", "latency_high", "energy_low", "energy_high")
-"""Columns of a tornado: a number with its value as text, and by what part time and energy change
-with less and with more of it."""
+SENSITIVITY = ("path", "text", "latency_low", "latency_high", "energy_low", "energy_high")
+"""Columns of a tornado of a machine's numbers: each with its value as text, and by what part time
+and energy change with less and with more of it."""
 
 COMPARED = {
     "time": ("kernel", "machine", "predicted_ms", "measured_ms"),

@@ -233,6 +233,52 @@ def legend_beside(ax: Axes, handles: Sequence[Artist]) -> None:
     )  # fmt: skip
 
 
+def name_ends(ax: Axes, ends: Mapping[str, float]) -> None:
+    """Names at the right edge of the axes, each as near its height as the others leave room for.
+
+    Args:
+        ax: Axes whose height has its scale and its limits.
+        ends: Height by name, in data of the axis.
+    """
+    low, high = ax.get_ylim()
+    scale = log10 if ax.get_yscale() == "log" else float
+    room_pt = 72 * room_in(ax)[1]
+    heights = {n: (scale(y) - scale(low)) / (scale(high) - scale(low)) for n, y in ends.items()}
+    names = sorted(heights, key=heights.__getitem__)
+    placed = apart([heights[name] for name in names], 1.15 * SMALL_PT / room_pt)
+    for name, height in zip(names, placed, strict=True):
+        ax.annotate(
+            name, (1, height), (4, 0), xycoords="axes fraction", textcoords="offset points",
+            fontsize=SMALL_PT, va="center", annotation_clip=False,
+        )  # fmt: skip
+
+
+def apart(places: Sequence[float], gap: float) -> list[float]:
+    """Ascending places moved as little as it takes to leave a gap between neighbours.
+
+    Places that would be too near move as one block, whose middle stays.
+
+    >>> apart([0.0, 0.1, 5.0], 1.0)
+    [-0.45, 0.55, 5.0]
+    """
+    blocks: list[list[float]] = []
+    for place in places:
+        blocks.append([place])
+        while len(blocks) > 1 and _too_near(blocks[-2], blocks[-1], gap):
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
+    spread = [
+        sum(block) / len(block) + (i - (len(block) - 1) / 2) * gap
+        for block in blocks
+        for i in range(len(block))
+    ]
+    return [round(place, 12) for place in spread]
+
+
+def _too_near(below: Sequence[float], above: Sequence[float], gap: float) -> bool:
+    reach = gap * (len(below) + len(above)) / 2
+    return sum(above) / len(above) - sum(below) / len(below) < reach
+
+
 def patches(named: Mapping[str, Look]) -> list[Artist]:
     """Legend boxes of the looks, in order."""
     return [Patch(label=name, **look.box()) for name, look in named.items()]

@@ -206,7 +206,7 @@ def _rest(tornado: Record) -> Iterator[tuple[str, str]]:
 
 def tornado_figure(record: Record) -> Figure:
     """The bars of every cascade, one below the other."""
-    from einfall.plots import tornado_figure as drawn
+    from einfall.plots import sensitivity_figure as drawn
 
     changed = ", ".join(f"{path} = {value}" for path, value in record["overrides"].items())
     machine = f"{record['machine']}{f' with {changed}' if changed else ''}"

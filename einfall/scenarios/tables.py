@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 
 def text_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -23,3 +24,24 @@ def text_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
     first, *rest = zip(line, widths, strict=True)
     return [first[0].ljust(first[1]), *(text.rjust(width) for text, width in rest)]
+
+
+def files_text(paths: Sequence[Path]) -> Iterator[str]:
+    """The files that were written, if any, as one paragraph.
+
+    A line a file; files that differ in their ending only share one: `pareto.{png,svg}`.
+
+    >>> print(*files_text([Path("a.csv"), Path("b.png"), Path("b.svg")]))
+    files:
+      a.csv
+      b.{png,svg}
+    """
+    endings: dict[Path, list[str]] = {}
+    for path in paths:
+        endings.setdefault(path.with_suffix(""), []).append(path.suffix[1:])
+    lines = [
+        f"  {stem}.{each[0]}" if len(each) == 1 else f"  {stem}.{{{','.join(each)}}}"
+        for stem, each in endings.items()
+    ]
+    if lines:
+        yield "\n".join(["files:", *lines])

@@ -193,7 +193,7 @@ def compare(found: Answers | None = None, *, scenario: FuseMax | None = None) ->
     Returns:
         The comparison; it leaves no published row out.
     """
-    scenario = scenario or library.load("fusemax")
+    scenario = scenario or library.as_fusemax(library.load("fusemax"))
     found = found or answers(scenario, ARTIFACT)
     ours = {row.key: row.value for row in found.rows if row.pe_dim is None}
     searched = frozenset(_searched(scenario, {key[1:4] for key in published()}))

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 from einfall.hw_models.yaml_door import SpecError, did_you_mean, read_document
 from einfall.scenarios.fusemax import FuseMax
+from einfall.scenarios.optical.fit import OpticalFit
+from einfall.scenarios.optical.networks import OpticalNetworks
+from einfall.scenarios.optical.region import OpticalRegion
 
-KINDS: Mapping[str, type[FuseMax]] = {"fusemax": FuseMax}
+Scenario: TypeAlias = FuseMax | OpticalFit | OpticalNetworks | OpticalRegion
+KINDS: Mapping[str, type[Scenario]] = {
+    "fusemax": FuseMax,
+    "optical_fit": OpticalFit,
+    "optical_networks": OpticalNetworks,
+    "optical_region": OpticalRegion,
+}
 """What a scenario file may describe, by its `kind`."""
 
 
@@ -22,7 +32,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_files()))
 
 
-def load(name_or_path: str | Path) -> FuseMax:
+def load(name_or_path: str | Path) -> Scenario:
     """The scenario that ships under a name, or a user's by the path of its YAML file.
 
     A file may begin with `base: fusemax` and change only what differs.
@@ -30,8 +40,8 @@ def load(name_or_path: str | Path) -> FuseMax:
     Raises:
         SpecError: No such scenario, or all the mistakes in its file.
 
-    >>> load("fusemax").models
-    ('BERT', 'TrXL', 'T5', 'XLM')
+    >>> load("fusemax").kind, load("fatnet").kind
+    ('fusemax', 'optical_networks')
     """
     path, name = Path(name_or_path), str(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
@@ -47,6 +57,20 @@ def load(name_or_path: str | Path) -> FuseMax:
             document.report(("kind",), f"want a kind of scenario ({known}), found {found}")
         raise document.error()
     return document.build(KINDS[kind])
+
+
+def as_fusemax(scenario: Scenario) -> FuseMax:
+    """The scenario, where it is FuseMax's evaluation; for what compares with its published rows.
+
+    Raises:
+        SpecError: It is of another kind.
+
+    >>> as_fusemax(load("fusemax")).models
+    ('BERT', 'TrXL', 'T5', 'XLM')
+    """
+    if isinstance(scenario, FuseMax):
+        return scenario
+    raise SpecError([f"scenario {scenario.name}: want kind fusemax, found {scenario.kind}"])
 
 
 @cache

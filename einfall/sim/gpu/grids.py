@@ -18,6 +18,7 @@ from einfall.sim.numeric import Number, add, ceil_div, maximum, minimum
 
 OTHER_REGISTERS = 45  # derived: Triton 3.6 for sm_90a, linear.py: beyond accumulators and operands
 RESERVED_BYTES = 1024  # datasheet: NVIDIA Hopper tuning guide, shared memory that each block takes
+PORT_BYTES = 64.0  # assumption: from L2 into an SM a clock, the width of L1's port
 LEAST_EXPOSED = 0.01  # below, one side hides the other whole
 
 
@@ -25,13 +26,15 @@ LEAST_EXPOSED = 0.01  # below, one side hides the other whole
 class Grid:
     """One kernel: cycles of the busiest SM, and what it does as `Work.actions` has it.
 
-    `exposed` is the share of the shorter of SM and memory time that shows where both are as long.
+    `exposed` is the share of the shorter of SM and memory time that shows where both are as long;
+    `waits_s` is what blocks wait for HBM beside the time of its bytes [s].
     """
 
     name: str
     cycles: Number
     actions: Mapping[str, Number]
     exposed: float
+    waits_s: Number = 0.0
 
 
 def resident(gpu: Gpu, warps: int, registers: float, shared_bytes: float) -> int:
@@ -83,17 +86,21 @@ def beside(first_s: Number, second_s: Number, exposed: float) -> tuple[Number, N
 
 
 def in_turn(
-    grids: Sequence[Grid], gpu: Gpu, fit: Parameters, launches: float
+    grids: Sequence[Grid], gpu: Gpu, fit: Parameters, launch_s: float
 ) -> tuple[Work, dict[str, Number]]:
-    """The work of kernels one after another, and the time of each [s] at the highest clock."""
+    """The work of kernels one after another, and the time of each [s] at the highest clock.
+
+    All their launches take `launch_s`.
+    """
     bandwidth = gpu.hbm.achievable_bytes_per_s * fit.memory_share
     cycles: Number = 0.0
     memory_s: Number = 0.0
     actions: dict[str, Number] = {}
-    parts: dict[str, Number] = {"launch": launches * fit.launch_s}
+    parts: dict[str, Number] = {"launch": launch_s}
     for grid in grids:
         boost_s = grid.cycles / gpu.clock.boost_hz
-        sms_s, hbm_s = beside(boost_s, grid.actions["hbm"] / bandwidth, grid.exposed)
+        waited_s = grid.actions["hbm"] / bandwidth + grid.waits_s
+        sms_s, hbm_s = beside(boost_s, waited_s, grid.exposed)
         cycles, memory_s = cycles + sms_s * gpu.clock.boost_hz, memory_s + hbm_s
         parts[grid.name] = sms_s + hbm_s
         for action, count in grid.actions.items():

@@ -3,12 +3,17 @@
     states   blocks of a tile of the state each; a chunk after another, `stages` - 1 of them loading
              while one is multiplied, waits the latency of its loads and their way into the SM:
 
-                 chunk = (step + fetch · KiB) / (stages - 1) + decay
+                 chunk = (step + fetch · KiB) / (stages - 1) + product + decay
 
     outputs  a block a chunk and tile of columns: waits once for each tiles of Q, K and the state
-             that it has in flight at a time, once more for V, and for all of their bytes:
+             that it has in flight at a time, once more for V, and for all of their bytes; the
+             scores of all blocks on an SM then share its lanes:
 
-                 block = step · (⌈tiles of E / (stages - 1)⌉ + 1) + fetch · KiB
+                 block = step · (⌈tiles of E / (stages - 1)⌉ + 1) + fetch · KiB + blocks · scores
+
+The bytes of all blocks on an SM come through one port, so that their way is no shorter than that.
+States walk in step, with HBM as with each other: `exposed` is what shows of the shorter of both.
+Blocks of the outputs follow each other at any time, which hides the share `overlap`.
 
 Read from the source of validate/kernels/linear.py and from what Triton 3.6 makes of it for sm_90a:
 shared memory is exact, registers are the accumulators and `OTHER_REGISTERS`.
@@ -20,16 +25,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from einfall.hw_models.gpu import Gpu
-from einfall.sim.gpu.grids import OTHER_REGISTERS, Grid, in_turn, resident, waves
+from einfall.sim.gpu.grids import OTHER_REGISTERS, PORT_BYTES, Grid, in_turn, resident, waves
 from einfall.sim.gpu.power import Work
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, Tile
 from einfall.sim.gpu.terms import Terms
-from einfall.sim.numeric import Number, ceil_div, maximum
+from einfall.sim.numeric import Number, ceil_div, maximum, minimum
 
 CHUNK_OPS = 4.0
 """Instructions an element of a chunk's scores, inputs and states: move, decay, convert, store.
 Derived by counting."""
+SLOW_OPS = 2.0
+"""Instructions on the MUFU for a decayed score: from integer, exponential. Derived by counting."""
 DECAYED = 64 * 64  # elements of K that `decay_cycles` are for
 
 
@@ -92,14 +99,16 @@ def states(cut: Chunks, gpu: Gpu, fit: Parameters, actions: Mapping[str, Number]
     decays, size = cut.problem.decays, cut.problem.element_bytes
     threads, tile = 32 * cut.warps, cut.rows * cut.columns
     loaded = (cut.rows + cut.columns) * cut.chunk * size
+    product = 2 * tile * cut.chunk / gpu.sm.tensor[cut.problem.dtype]
     scaled = cut.rows * cut.chunk
     registers = (tile + decays * scaled * size / 4) / threads + OTHER_REGISTERS
     shared = cut.stages * loaded + (not decays) * tile * size
-    step = (fit.step_cycles + fit.fetch_cycles * loaded / 1024) / cut.in_flight
-    step += decays * fit.decay_cycles * scaled / DECAYED
+    held = resident(gpu, cut.warps, registers, shared)
     blocks = cut.heads * cut.across * cut.along
-    rounds = waves(blocks, gpu, resident(gpu, cut.warps, registers, shared))
-    return Grid("states", rounds * cut.count * step, actions, fit.exposed)
+    ported = minimum(held, blocks / gpu.sms) * (loaded + tile * size) / PORT_BYTES
+    waited = (fit.step_cycles + fit.fetch_cycles * loaded / 1024) / cut.in_flight
+    step = maximum(waited, ported) + product + decays * fit.decay_cycles * scaled / DECAYED
+    return Grid("states", waves(blocks, gpu, held) * cut.count * step, actions, fit.exposed)
 
 
 def outputs(cut: Chunks, gpu: Gpu, fit: Parameters, actions: Mapping[str, Number]) -> Grid:
@@ -111,10 +120,17 @@ def outputs(cut: Chunks, gpu: Gpu, fit: Parameters, actions: Mapping[str, Number
     shared = (cut.stages if across > 1 else 1) * turn
     moved = across * turn + 2 * cut.chunk * cut.columns * size
     waits = -(-across // cut.in_flight) + 1
-    block = fit.step_cycles * waits + fit.fetch_cycles * moved / 1024
+    held = resident(gpu, cut.warps, registers, shared)
+    fetched = maximum(fit.fetch_cycles * moved / 1024, held * moved / PORT_BYTES)
+    block = fit.step_cycles * waits + fetched + held * _score_cycles(cut, gpu)
     blocks = cut.heads * cut.count * cut.along
-    rounds = waves(blocks, gpu, resident(gpu, cut.warps, registers, shared))
-    return Grid("outputs", rounds * block, actions, fit.exposed)
+    return Grid("outputs", waves(blocks, gpu, held) * block, actions, 1.0 - fit.overlap)
+
+
+def _score_cycles(cut: Chunks, gpu: Gpu) -> float:
+    """Cycles of an SM's lanes for the scores of a chunk, and for their decay."""
+    slow = cut.problem.decays * SLOW_OPS / gpu.sm.mufu_per_clock
+    return cut.chunk**2 * (CHUNK_OPS / gpu.sm.fma_lanes + slow)
 
 
 def flops(kernel: KernelSchedule, cut: Chunks) -> Number:
@@ -144,7 +160,8 @@ def _in_tile(kernel: KernelSchedule, gpu: Gpu, cut: Chunks, fit: Parameters) -> 
     grids = (states(cut, gpu, fit, scanned), outputs(cut, gpu, fit, combined))
     piece = cut.problem.piece
     asked = [grid for grid in grids if piece in ("", grid.name)]
-    work, parts = in_turn(asked, gpu, fit, 1 if piece else kernel.launches)
+    launches = 1 if piece else kernel.launches
+    work, parts = in_turn(asked, gpu, fit, launches * fit.launch_s)
     waits = maximum(fit.host_s - work.time_s(gpu.clock.boost_hz), 0.0)
     work = replace(work, fixed_s=work.fixed_s + waits)
     return Terms(work, "scan", _why(cut, work, fit), parts_s=parts | {"host": waits})

@@ -66,8 +66,9 @@ class Parameters(Spec):
     tensor_share: Share of the tensor pipe's rate that the kernel's products reach; `fp8_share` the
         same at 8 bits.
     softmax_factor: Issue slots of the softmax over those counted: exponentials, FP32 operations.
-    overlap: Share of the shorter of tensor and softmax time that the longer one hides.
-    step_cycles: Cycles a step waits for barriers and latencies.
+    overlap: Share of the shorter of tensor and softmax time that the longer one hides; of a scan's
+        outputs, of the shorter of SM and memory time.
+    step_cycles: Cycles a step waits for barriers and latencies; of three passes, for HBM.
     block_cycles: Cycles of a block's prologue and epilogue.
     mask_ops: FP32 operations an element that a tile takes more under a causal mask; under others as
         many times more as they have operations, see `steps.rules`.

@@ -8,7 +8,7 @@ something that the one before left out, so that no rung lies above the one befor
     whole frames      ... in whole frames of the tiling at hand
     modulators        ... and each plane written as often as it changes
     camera            ... and its pixels read
-    light             ... and photons enough for the bits wanted
+    light             ... and photons enough for the bits wanted, once planes have settled
     link              ... and bytes to and from the host
     host              ... and masks made of data, what is gathered, and what is no convolution
     simulated         frames in their order: fill, settling, waiting
@@ -104,7 +104,7 @@ def _limits(e: OpticalEstimate) -> dict[str, str]:
         "their tiles of use",
         "modulators": "planes are written as often as they change",
         "camera": "pixels are read",
-        "light": "photons for the bits wanted",
+        "light": "photons for the bits wanted, after planes have settled",
         "link": "bytes to and from the host",
         "host": f"{o.host.machine}: what is no convolution",
     }

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+import numpy as np
+
 from einfall.einsum_cascades.counts import einsum_ops, elements
 from einfall.einsum_cascades.einsum import Cascade, Einsum
 from einfall.hw_models.library import Machine
@@ -100,12 +102,13 @@ def correlations(
 
 
 def _nothing(cascade: Cascade, optics: Optical4f, mapping: OpticalMapping) -> str:
-    way = (
-        "take a cascade with convolutions or products by weights"
-        if mapping.data == "optics"
-        else f"products of data with data are the host's: --mapping {mapping.tiling or 'best'}:"
-        "data=optics sends them there"
-    )
+    if cascade.mask is not None:
+        way = "products under a mask are the host's: leave the mask out"
+    elif mapping.data == "optics":
+        way = "take a cascade with convolutions or products by weights"
+    else:
+        asked = f"--mapping {mapping.tiling or 'best'}:data=optics"
+        way = f"products of data with data are the host's: {asked} sends them there"
     return (
         f"{cascade.name} on {optics.name}: wanted an Einsum that is a correlation with weights, "
         f"found none; {way}"
@@ -140,7 +143,7 @@ def layers(
     pitch = c.full_pitch() if mapping.pitch == "full" else c.clean_pitch()
     shown: Planes = planes(c, optics, mapping.signs)
     orders: tuple[Held, Held] = ("input", "mask")
-    for tiling in tilings(c, optics.side, pitch, mapping.tiling):
+    for tiling in dict.fromkeys(tilings(c, optics.side, pitch, mapping.tiling)):
         for held in orders:
             yield Layer(name, c, tiling, shown, held)
 
@@ -149,23 +152,25 @@ def _undominated(found: Iterable[Layer], optics: Optical4f) -> list[Layer]:
     """Layers that no other is at least as good as in frames, writes and pixels."""
     costs: dict[tuple[float, ...], Layer] = {}
     for layer in found:
-        costs.setdefault(_costs(layer, optics), layer)
-    ordered = sorted(costs)
+        costs.setdefault(_costs(layer, optics.side), layer)
+    ordered = np.array(sorted(costs))  # no row is dominated by one below it
     kept: list[tuple[float, ...]] = []
-    for cost in ordered:
-        if not any(all(a <= b for a, b in zip(k, cost, strict=True)) for k in kept):
-            kept.append(cost)
+    while len(ordered):
+        best = ordered[0]
+        kept.append(tuple(best))
+        ordered = ordered[(ordered < best).any(axis=1)]
     return [costs[cost] for cost in kept]
 
 
-def _costs(layer: Layer, optics: Optical4f) -> tuple[float, ...]:
+def _costs(layer: Layer, side: int) -> tuple[float, ...]:
     """What the time of a layer grows with."""
+    frames = layer.frames
     return (
-        layer.frames,
+        frames,
         layer.changes("input"),
         layer.changes("mask"),
-        layer.frames * layer.window(optics.side),
-        layer.frames * layer.outputs,
+        frames * layer.window(side),
+        frames * layer.outputs,
         layer.masks * float(layer.tiling.parts),
     )
 

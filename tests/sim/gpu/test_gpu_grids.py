@@ -12,7 +12,7 @@ from einfall.sim.gpu.grids import beside, resident, waves
 from einfall.sim.gpu.predict import predict
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import load
-from einfall.sim.gpu.unfused import COLUMNS, _seen
+from einfall.sim.gpu.unfused import COLUMNS, _seen, lost
 
 H100 = load_machine("h100_sxm")
 TIMES = st.floats(1e-7, 1e-1)
@@ -95,3 +95,31 @@ def test_rows_that_begin_in_no_sector_are_slower():
     aligned = Problem(batch=2, heads=12, kv_heads=12, queries=1536, keys=1536)
     ragged = replace(aligned, queries=1500, keys=1500)
     assert latency_s("triton_softmax_3pass", ragged) > latency_s("triton_softmax_3pass", aligned)
+
+
+# Passes of HBM that ncu counts of softmax_kernel on an H100: rows of 4096, 8192 and 16384 scores.
+READ_PASSES = [(4096, 1.00), (8192, 1.27), (16384, 2.94)]
+
+
+@pytest.mark.parametrize(("keys", "passes"), READ_PASSES)
+def test_rows_that_do_not_stay_in_l2_are_read_again(keys, passes):
+    live_bytes = H100.sms * 16 * keys * 2
+    assert 1 + 2 * lost(live_bytes, H100) == pytest.approx(passes, abs=0.05)
+
+
+@given(st.floats(0.0, 1e9), st.floats(0.0, 1e9))
+def test_longer_rows_never_stay_in_l2_more(first, second):
+    shorter, longer = sorted((first, second))
+    assert 0.0 <= lost(shorter, H100) <= lost(longer, H100) <= 1.0
+
+
+def test_a_softmax_of_rows_that_leave_l2_takes_more_than_twice_as_long():
+    rows = Problem(heads=1, kv_heads=1, queries=16384, keys=16384, piece="softmax")
+    kept = replace(rows, heads=16, kv_heads=16, queries=4096, keys=4096)
+    assert latency_s("triton_softmax_3pass", rows) > 2.0 * latency_s("triton_softmax_3pass", kept)
+
+
+def test_decayed_scores_take_longer_where_a_chunk_is_long():
+    outputs = replace(SCAN, head_dim=128, value_dim=128, chunk=128, piece="outputs")
+    plain, decayed = (replace(outputs, decays=decays) for decays in (False, True))
+    assert latency_s("triton_linear", decayed) > 1.05 * latency_s("triton_linear", plain)

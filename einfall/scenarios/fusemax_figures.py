@@ -1,6 +1,6 @@
-"""The figures of a scenario, in the manner of the paper: what is drawn is saved beside its data.
+"""The figures of FuseMax's evaluation, in the manner of the paper, saved beside their data.
 
-The only module of scenarios that loads matplotlib; the runner imports it when figures are wanted.
+Loads matplotlib; the runner imports it when figures are wanted.
 """
 
 from __future__ import annotations

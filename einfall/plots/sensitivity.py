@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from matplotlib.ticker import FuncFormatter, MaxNLocator, SymmetricalLogLocator
 
 from einfall.plots import style
-from einfall.plots.records import TORNADO, PlotError, Record, check_columns, number, some
+from einfall.plots.records import SENSITIVITY, PlotError, Record, check_columns, number, some
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,14 +30,14 @@ _SHOWN = 0.005  # percent: no bar and no number below
 _LINE = 100  # characters in a line of the title of a figure
 
 
-def plot_tornado(table: Iterable[Record], ax: Axes, quantity: str) -> Axes:
+def plot_sensitivity(table: Iterable[Record], ax: Axes, quantity: str) -> Axes:
     """Two bars for each number, from 0 to the change with less of it and with more of it.
 
     Where a change exceeds 100 %, the axis is logarithmic beyond 10 %. A side to which a number may
     not be moved says so instead of having a bar.
 
     Args:
-        table: Records with the columns `records.TORNADO`, the largest effect first; changes are
+        table: Records with the columns `records.SENSITIVITY`, the largest effect first; changes are
             parts (0.25 for +25 %), None where the machine refuses the value.
         ax: Where to draw.
         quantity: "latency" or "energy".
@@ -47,9 +47,9 @@ def plot_tornado(table: Iterable[Record], ax: Axes, quantity: str) -> Axes:
     """
     if quantity not in QUANTITIES:
         known = " or ".join(QUANTITIES)
-        raise PlotError(f"tornado: want the quantity {known}, found {quantity!r}")
-    rows = some(table, "tornado")
-    check_columns(rows, "tornado", TORNADO)
+        raise PlotError(f"sensitivity: want the quantity {known}, found {quantity!r}")
+    rows = some(table, "sensitivity")
+    check_columns(rows, "sensitivity", SENSITIVITY)
     _axis(ax, [c for row in rows for side in _LOOKS if (c := _percent(row, quantity, side))])
     for at, row in enumerate(rows):
         for side, look in _LOOKS.items():
@@ -67,18 +67,20 @@ def plot_tornado(table: Iterable[Record], ax: Axes, quantity: str) -> Axes:
     return ax
 
 
-def tornado_figure(panels: Mapping[str, Sequence[Record]], *, share: float, machine: str) -> Figure:
+def sensitivity_figure(
+    panels: Mapping[str, Sequence[Record]], *, share: float, machine: str
+) -> Figure:
     """Time and energy side by side, a row of panels for each cascade.
 
     Args:
-        panels: The records of each cascade, as in `plot_tornado`; a cascade that has none says so.
+        panels: The records of each cascade, as in `plot_sensitivity`; one without any says so.
         share: By what part each number is moved.
         machine: What is moved, for the title.
 
     Raises:
         PlotError: There is no cascade.
     """
-    some(panels, "tornado")
+    some(panels, "sensitivity")
     each = max(5, MOST // len(panels))
     shown = {cascade: _largest(rows, each) for cascade, rows in panels.items()}
     heights = [max(1.6, 0.8 + 0.3 * len(rows)) for rows in shown.values()]
@@ -87,7 +89,7 @@ def tornado_figure(panels: Mapping[str, Sequence[Record]], *, share: float, mach
     for (cascade, rows), pair in zip(shown.items(), axes, strict=True):
         for ax, quantity in zip(pair, QUANTITIES, strict=True):
             if rows:
-                plot_tornado(rows, ax, quantity)
+                plot_sensitivity(rows, ax, quantity)
             else:
                 style.bare(ax, title="no number changes anything")
         left_out = len(panels[cascade]) - len(rows)
@@ -108,7 +110,7 @@ def _largest(rows: Sequence[Record], most: int) -> list[Record]:
 
     def change(row: Record) -> float:
         names = (f"{quantity}_{side}" for quantity in QUANTITIES for side in _LOOKS)
-        found = [number(row, "tornado", name) for name in names if row[name] is not None]
+        found = [number(row, "sensitivity", name) for name in names if row[name] is not None]
         return max(map(abs, found), default=0.0)
 
     kept = sorted(range(len(rows)), key=lambda at: -change(rows[at]))[:most]
@@ -118,7 +120,7 @@ def _largest(rows: Sequence[Record], most: int) -> list[Record]:
 def _percent(row: Record, quantity: str, side: str) -> float | None:
     """The change in percent; None where the machine refuses it."""
     name = f"{quantity}_{side}"
-    return None if row[name] is None else 100 * number(row, "tornado", name)
+    return None if row[name] is None else 100 * number(row, "sensitivity", name)
 
 
 def _axis(ax: Axes, changes: Sequence[float]) -> None:
