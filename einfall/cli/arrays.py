@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from einfall.cli.answers import Mistakes
-from einfall.cli.kinds import Asked, Estimated, simulates
+from einfall.cli.kinds import Asked, Estimated, Words, told
 from einfall.cli.questions import read_question, remarks
 
 if TYPE_CHECKING:
@@ -29,26 +29,20 @@ def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
 
 def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
     """The answer to `estimate`; `mistakes` may hold some of its options already."""
-    from einfall.report.estimates import closed_form_text, estimate_text
+    from einfall.report.estimates import estimate_text
+    from einfall.report.explain import explain
 
     question = read_question(args, mistakes)
-    simulate = simulates(args)
-    found = question.estimate(simulate=simulate)
-    shape, notes = question.whole_shape(), remarks(args, question)
-    record = {**found.record(), "shape": shape, "simulated": simulate, "notes": list(notes)}
-    texts = [lambda: estimate_text(found, shape)]
-    if simulate:
-        closed_s = question.estimate(simulate=False).latency_s
-        record["closed_form_s"] = closed_s
-        texts.append(lambda: closed_form_text(found, closed_s))
-    if args.explain:
-        from einfall.report.explain import explain
-
-        explanation = explain(question.cascade, found)
-        record["explain"] = explanation.record()
-        texts.append(explanation.text)
-    title = f"{found.cascade} on {found.machine}, mapping {found.mapping.name}"
-    return Estimated(record, tuple(texts), notes, title, found.simulation)
+    shape = question.whole_shape()
+    return told(
+        args,
+        lambda simulate: question.estimate(simulate=simulate),
+        shape,
+        lambda found: Words(
+            lambda: estimate_text(found, shape), lambda: explain(question.cascade, found)
+        ),
+        lambda _: remarks(args, question),
+    )
 
 
 def laddered(

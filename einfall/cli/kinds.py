@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from einfall.report.explain import Explanation
     from einfall.cli.answers import Mistakes
     from einfall.hw_models import Machine
     from einfall.scenarios.whatif import Answered
@@ -97,3 +98,38 @@ def kind_of(args: argparse.Namespace) -> Kind:
 def simulates(args: argparse.Namespace) -> bool:
     """Whether a simulation is asked for, by itself or by a picture of it."""
     return bool(args.simulate or args.trace or args.timeline)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """How a kind tells an estimate: its text, and the explanation of its terms when asked."""
+
+    text: Callable[[], str]
+    explain: Callable[[], Explanation]
+
+
+def told(
+    args: argparse.Namespace,
+    estimate: Callable[[bool], Any],
+    shape: Mapping[str, Any],
+    words: Callable[[Any], Words],
+    notes: Callable[[Any], tuple[str, ...]],
+) -> Estimated:
+    """An estimate by a Pipeline: by itself, beside its closed form if simulated, and explained."""
+    from einfall.report.estimates import closed_form_text
+
+    simulate = simulates(args)
+    found = estimate(simulate)
+    said, remarks = words(found), notes(found)
+    record = {**found.record(), "shape": shape, "simulated": simulate, "notes": list(remarks)}
+    texts = [said.text]
+    if simulate:
+        closed_s = float(estimate(False).latency_s)
+        record["closed_form_s"] = closed_s
+        texts.append(lambda: closed_form_text(found, closed_s))
+    if args.explain:
+        explanation = said.explain()
+        record["explain"] = explanation.record()
+        texts.append(explanation.text)
+    title = f"{found.cascade} on {found.machine}, mapping {found.mapping.name}"
+    return Estimated(record, tuple(texts), remarks, title, found.simulation)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from einfall.cli.answers import Mistakes
-from einfall.cli.kinds import Asked, Estimated, simulates
+from einfall.cli.kinds import Asked, Estimated, Words, told
 from einfall.cli.questions import read_accounting, read_machine, read_what, whole_shape
 
 if TYPE_CHECKING:
@@ -83,25 +83,19 @@ def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
 
 def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
     """The answer to `estimate`; `mistakes` may hold some of its options already."""
-    from einfall.report.estimates import closed_form_text
     from einfall.report.optical_estimates import explain_optics, optical_estimate_text
 
     question = read_optical_question(args, mistakes)
-    simulate = simulates(args)
-    found = question.estimate(simulate=simulate)
-    shape, notes = whole_shape(question.cascade, question.shape), found.notes
-    record = {**found.record(), "shape": shape, "simulated": simulate, "notes": list(notes)}
-    texts = [lambda: optical_estimate_text(found, shape)]
-    if simulate:
-        closed_s = float(question.estimate().latency_s)
-        record["closed_form_s"] = closed_s
-        texts.append(lambda: closed_form_text(found, closed_s))
-    if args.explain:
-        explanation = explain_optics(found)
-        record["explain"] = explanation.record()
-        texts.append(explanation.text)
-    title = f"{found.cascade} on {found.machine}, mapping {found.mapping.name}"
-    return Estimated(record, tuple(texts), notes, title, found.simulation)
+    shape = whole_shape(question.cascade, question.shape)
+    return told(
+        args,
+        lambda simulate: question.estimate(simulate=simulate),
+        shape,
+        lambda found: Words(
+            lambda: optical_estimate_text(found, shape), lambda: explain_optics(found)
+        ),
+        lambda found: found.notes,
+    )
 
 
 def laddered(
