@@ -17,9 +17,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from einfall.report.explain import Explanation
     from einfall.cli.answers import Mistakes
     from einfall.hw_models import Machine
+    from einfall.report.explain import Explanation
     from einfall.scenarios.whatif import Answered
     from einfall.sim.events import Simulation
     from einfall.sim.ladder import Ladder
