@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from einfall.cli import analyze, bounds, estimate, ladder, run, show, validate
+from einfall.cli import analyze, bounds, estimate, ladder, run, show, sweep, validate
 from einfall.cli.answers import (
     BAD_INPUT,
     CLOSED_PIPE,
@@ -100,6 +100,7 @@ VERBS: Mapping[str, Verb] = {
     "bounds": bounds.VERB,
     "ladder": ladder.VERB,
     "run": run.VERB,
+    "sweep": sweep.VERB,
     "validate": validate.VERB,
 }
 """Everything that the command line can do, in the order of its help."""
