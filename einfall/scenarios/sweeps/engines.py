@@ -1,15 +1,13 @@
-"""Who works out the chunks of a sweep: this process, a pool of others, or a Dask cluster."""
+"""Who works out the chunks of a sweep: this process, others beside it, or a Dask cluster."""
 
 from __future__ import annotations
 
 import copyreg
 import multiprocessing
-import os
-import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+import pickle
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from multiprocessing import connection
 from types import MappingProxyType
@@ -25,7 +23,8 @@ Done = Iterator[tuple[int, bytes]]
 LOCAL = "local"
 """The address that starts a cluster on this machine."""
 
-_TRIES = 3  # pools that may break one after the other without a chunk between
+_TRIES = 3  # deaths for each worker without a chunk between
+_DYING = "the workers of the sweep are killed again and again, perhaps for memory: take fewer"
 
 
 def _proxy(data: dict[Any, Any]) -> MappingProxyType[Any, Any]:
@@ -52,75 +51,91 @@ def worked_out(
         return _on_dask(plan, asks, form, scheduler, workers)
     if workers <= 1 or len(asks) <= 1:
         return ((n, work_out(plan, start, stop, form)) for n, start, stop in asks)
-    return _in_pools(plan, asks, form, min(workers, len(asks)))
+    return _by_workers(plan, asks, form, min(workers, len(asks)))
 
 
-# A pool of processes ------------------------------------------------------------------------------
-
-_plan: Plan | None = None
+# Processes ----------------------------------------------------------------------------------------
 
 
-def _begin(plan: Plan) -> None:
-    """Take the plan, once a process; and end with the process that started this one."""
-    global _plan
-    _plan = plan
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+class _Worker:
+    """A process that works out one chunk after the other, and ends with the one that asks.
+
+    Each has a pipe of its own and shares nothing, so that a worker that is killed takes no more
+    with it than its chunk.
+    """
+
+    def __init__(self, context: Any, plan: Plan, form: str | None) -> None:  # noqa: ANN401
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, plan, form), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.ask: Ask | None = None
+
+    def give(self, ask: Ask | None) -> None:
+        """Ask for a chunk; a worker that is dead is found out when its answer is read."""
+        self.ask = ask
+        if ask is not None:
+            with suppress(OSError):
+                self.pipe.send(ask)
+
+    def answer(self) -> bytes | None:
+        """The chunk that was asked for; None if the worker is dead."""
+        try:
+            return self.pipe.recv_bytes()
+        except (EOFError, OSError):
+            return None
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self.pipe.close()
+        self.process.kill()
+        self.process.join()
 
 
-def _end_with(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)
+def _serve(pipe: Any, plan: Plan, form: str | None) -> None:  # noqa: ANN401
+    """What a worker does until nobody listens."""
+    with suppress(EOFError, OSError, KeyboardInterrupt):
+        while True:
+            _, start, stop = pipe.recv()
+            try:
+                data = b"+" + work_out(plan, start, stop, form)
+            except Exception as error:
+                data = b"-" + pickle.dumps(error)
+            pipe.send_bytes(data)
 
 
-def _work(start: int, stop: int, form: str | None) -> bytes:
-    assert _plan is not None, "the pool has begun"
-    return work_out(_plan, start, stop, form)
-
-
-def _in_pools(plan: Plan, asks: Sequence[Ask], form: str | None, workers: int) -> Done:
-    """By a pool; where a process of it is killed, what is missing by another pool."""
+def _by_workers(plan: Plan, asks: Sequence[Ask], form: str | None, workers: int) -> Done:
+    """By processes; where one is killed, another one takes its place and its chunk."""
     methods = multiprocessing.get_all_start_methods()
     context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if "forkserver" in methods:
         context.set_forkserver_preload([__name__])
-    left = {n: (n, start, stop) for n, start, stop in asks}
-    broken = 0
-    while left:
-        pool = ProcessPoolExecutor(workers, context, _begin, (plan,))
-        try:
-            with pool:
-                for n, data in _windowed(pool, _work, list(left.values()), form, workers):
-                    del left[n]
-                    broken = 0
-                    yield n, data
-        except BrokenProcessPool:
-            broken += 1
-            if broken >= _TRIES:
-                raise
-
-
-def _windowed(
-    pool: Executor, work: Callable[..., bytes], asks: Sequence[Ask], form: str | None, workers: int
-) -> Done:
-    """Chunks as they are done, two for each worker on their way, so that memory stays bounded."""
-    ahead = iter(asks)
-    running: dict[Future[bytes], int] = {}
+    waiting, crew, deaths = deque(asks), list[_Worker](), 0
     try:
-        while True:
-            for n, start, stop in ahead:
-                running[pool.submit(work, start, stop, form)] = n
-                if len(running) >= 2 * workers:
-                    break
-            if not running:
-                return
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield running.pop(future), future.result()
+        while waiting or any(worker.ask for worker in crew):
+            while waiting and len(crew) < workers:
+                crew.append(_Worker(context, plan, form))
+                crew[-1].give(waiting.popleft())
+            ready = connection.wait([worker.pipe for worker in crew])
+            for worker in [w for w in crew if w.pipe in ready]:
+                data, ask = worker.answer(), worker.ask
+                if data is None:
+                    crew.remove(worker)
+                    worker.end()
+                    waiting.extendleft([ask] if ask else [])
+                    deaths += 1
+                    if deaths >= _TRIES * workers:
+                        raise RuntimeError(_DYING)
+                    continue
+                worker.give(waiting.popleft() if waiting else None)
+                deaths = 0
+                if data[:1] == b"-":
+                    raise pickle.loads(data[1:])
+                if ask:
+                    yield ask[0], data[1:]
     finally:
-        for future in running:
-            future.cancel()
+        for worker in crew:
+            worker.end()
 
 
 # Dask ---------------------------------------------------------------------------------------------

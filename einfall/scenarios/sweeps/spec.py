@@ -36,6 +36,12 @@ def _is_file_name(name: str) -> str:
     return name
 
 
+def _some(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("want a column at least, found none")
+    return names
+
+
 def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
@@ -72,7 +78,7 @@ class Sweep(Spec):
     shape: Mapping[str, Size] = Field(default_factory=dict)
     set: Mapping[str, Value] = Field(default_factory=dict)
     axes: Annotated[Mapping[str, Any], Field(min_length=1)]
-    columns: Annotated[tuple[ColumnName, ...], Field(min_length=1)] = COLUMNS
+    columns: Annotated[tuple[ColumnName, ...], AfterValidator(_some)] = COLUMNS
     keep: tuple[str, ...] = ()
     best: tuple[ColumnName, ...] | None = None
     method: Literal["exact", "closed_form"] = "exact"
