@@ -126,7 +126,7 @@ def test_keys_and_columns_that_nothing_has(tmp_path):
         "shape: {batch: 4, hats: 2}\n"
         "axes: {queries: [1K]}\n"
     )
-    with pytest.raises(SpecError, match="wrong.yaml:5: shape.hats: want a key of the shape"):
+    with pytest.raises(SpecError, match=r"wrong.yaml:5: shape.hats: want a key of the shape"):
         plan(path)
     text = path.read_text().replace("hats: 2", "heads: 2, head_dim: 64")
     path.write_text(text + "columns: [latency_s, utilization.2d, utilization.tensr]\n")

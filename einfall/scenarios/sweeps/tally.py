@@ -17,14 +17,16 @@ BEST = 5
 
 _PLACES = 64  # an axis of more places is not shown place by place
 
+_FINE = 2**40  # logarithms are added as whole numbers of 2^-40, so that their order is all the same
+
 Tally = dict[str, Any]  # plain data, as it stands in front of each chunk
 
 
 def tally(plan: Plan, block: Block, table: Table) -> Tally:
     """The tally of a block.
 
-    `effects` are for each axis and place: points, the sum of the logarithms of their latencies, and
-    points by what binds them.
+    `effects` are for each axis and place: points, the sum of the logarithms of their latencies
+    (in 2^-40), and points by what binds them.
     """
     return {
         "points": block.points,
@@ -74,7 +76,8 @@ def _effects(plan: Plan, block: Block, table: Table) -> Iterator[tuple[int, dict
         if not 1 < n <= _PLACES:
             continue
         others = tuple(a for a in range(kept.ndim) if a != axis)
-        counts, sums = kept.sum(axis=others).tolist(), logs.sum(axis=others).tolist()
+        counts = kept.sum(axis=others).tolist()
+        sums = [round(x) for x in (_FINE * logs.sum(axis=others)).tolist()]
         by = {name: mask.sum(axis=others).tolist() for name, mask in bounds.items()}
         yield (
             axis,
@@ -121,7 +124,7 @@ def _add_effects(total: dict[str, Any], more: Mapping[str, Any]) -> None:
     for axis, places in more.items():
         own = total.setdefault(axis, {})
         for place, (count, logs, bounds) in places.items():
-            known = own.setdefault(place, [0, 0.0, {}])
+            known = own.setdefault(place, [0, 0, {}])
             known[0] += count
             known[1] += logs
             for name, n in bounds.items():
@@ -152,7 +155,7 @@ def effects_of(plan: Plan, total: Tally) -> list[dict[str, Any]]:
             stride *= n
         for place in sorted(places, key=int):
             count, logs, bounds = places[place]
-            mean = logs / count if count else None
+            mean = logs / _FINE / count if count else None
             first = mean if first is None else first
             values = plan.point(int(place) * stride)
             heads = [plan.heads[key] for key in plan.axes[int(axis)]]
