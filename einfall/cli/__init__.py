@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from einfall.cli import analyze, bounds, estimate, ladder, run, show, validate, whatif
+from einfall.cli import analyze, bounds, estimate, ladder, run, show, sweep, validate, whatif
 from einfall.cli.answers import (
     BAD_INPUT,
     CLOSED_PIPE,
@@ -101,6 +101,7 @@ VERBS: Mapping[str, Verb] = {
     "ladder": ladder.VERB,
     "run": run.VERB,
     "whatif": whatif.VERB,
+    "sweep": sweep.VERB,
     "validate": validate.VERB,
 }
 """Everything that the command line can do, in the order of its help."""

@@ -51,7 +51,7 @@ def mapping_for(
     """
     array = as_array(machine)
     refuse_windows(cascade)
-    chosen = str(name) if name is not None else _default(cascade, array)
+    chosen = str(name) if name is not None else default_name(cascade, array)
     if chosen not in FAMILIES:
         return mapping.load(chosen)
     if chosen == "auto":
@@ -81,7 +81,8 @@ def _flat(
     return min(choices, key=lambda m: largest(estimate(cascade, shape, machine, m).latency_s))
 
 
-def _default(cascade: Cascade, machine: SpatialArray) -> str:
+def default_name(cascade: Cascade, machine: SpatialArray) -> str:
+    """The mapping that a cascade gets on a machine if none is named."""
     if cascade.name == "attention_3pass" and {"1d", "2d"} <= set(machine.units):
         return "flat"
     if cascade.name != "attention_1pass" or not {"1d", "2d"} <= set(machine.units):

@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingOf
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
 from einfall.hw_models.yaml_door import Spec, SpecError, did_you_mean, read_spec
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MAPPINGS = Path(__file__).parent / "mappings"
 
@@ -32,7 +35,12 @@ class MappingError(ValueError):
 
 
 class DoesNotFitError(MappingError):
-    """A legal mapping that needs more of the buffer than the machine has."""
+    """A legal mapping that needs more of the buffer than the machine has.
+
+    In a sweep `where` tells for which of its elements.
+    """
+
+    where: np.ndarray | bool = True
 
 
 class LoopSpec(Spec):

@@ -73,7 +73,9 @@ def check_capacity(context: GroupContext) -> None:
     total = sum(needs.values(), start=0)
     capacity = context.machine.buffer.capacity_bytes
     if largest(total - capacity) > 0:
-        raise _does_not_fit(context, needs, total)
+        error = _does_not_fit(context, needs, total)
+        error.where = total > capacity
+        raise error
 
 
 def _does_not_fit(
