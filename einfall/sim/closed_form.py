@@ -62,8 +62,8 @@ def phase_time_s(phase: Phase) -> Number:
 def phase_terms(phase: Phase) -> PhaseTerms:
     """What the time of a phase is made of."""
     step = {task.name: task.once_s(phase.nest) for task in phase.tasks}
-    total = _held_s(phase, {task.name: task.total_s(phase.nest) for task in phase.tasks})
-    once = _held_s(phase, step)
+    total = held_s(phase, {task.name: task.total_s(phase.nest) for task in phase.tasks})
+    once = held_s(phase, step)
     windowed: Number = 0.0
     if phase.in_flight is not None:
         windowed = steps_after_first(phase) * windowed_interval_s(phase)
@@ -74,7 +74,7 @@ def phase_terms(phase: Phase) -> PhaseTerms:
     )
 
 
-def _held_s(phase: Phase, spent_s: Mapping[str, Mapping[str, Number]]) -> dict[str, Number]:
+def held_s(phase: Phase, spent_s: Mapping[str, Mapping[str, Number]]) -> dict[str, Number]:
     """Time for which each resource is taken, given what each task takes on its resources.
 
     A unit is held by a task until the slowest of its memories has served it.
