@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from einfall.cli import analyze, bounds, estimate, ladder, run, show, validate
+from einfall.cli import analyze, bounds, estimate, ladder, run, search, show, validate
 from einfall.cli.answers import (
     BAD_INPUT,
     CLOSED_PIPE,
@@ -99,6 +99,7 @@ VERBS: Mapping[str, Verb] = {
     "estimate": estimate.VERB,
     "bounds": bounds.VERB,
     "ladder": ladder.VERB,
+    "search": search.VERB,
     "run": run.VERB,
     "validate": validate.VERB,
 }

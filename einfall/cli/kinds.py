@@ -1,8 +1,9 @@
 """What a verb asks of a machine, whatever its kind: each kind has a module that answers.
 
-A module of a kind has two functions:
+A module of a kind has three functions:
 
     estimated(args, mistakes) -> Estimated               one cascade on the machine
+    searched(args, mistakes) -> Answer                   its best mapping
     laddered(args, baseline, mistakes) -> (Ladder, what) the rungs of one against another
 """
 
@@ -16,7 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from einfall.cli.answers import Mistakes
+    from einfall.cli.answers import Answer, Mistakes
     from einfall.sim.events import Simulation
     from einfall.sim.ladder import Ladder
 
@@ -44,6 +45,10 @@ class Kind(Protocol):
 
     def estimated(self, args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
         """The answer to `estimate`; `mistakes` may hold some of its options already."""
+        ...
+
+    def searched(self, args: argparse.Namespace, mistakes: Mistakes) -> Answer:
+        """The answer to `search`."""
         ...
 
     def laddered(

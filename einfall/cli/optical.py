@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from einfall.cli.answers import Mistakes
+from einfall.cli.answers import Answer, BadInputError, Mistakes
 from einfall.cli.kinds import Estimated, simulates
 from einfall.cli.questions import read_accounting, read_machine, read_what, whole_shape
 
@@ -82,6 +82,21 @@ def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
         texts.append(explanation.text)
     title = f"{found.cascade} on {found.machine}, mapping {found.mapping.name}"
     return Estimated(record, tuple(texts), notes, title, found.simulation)
+
+
+def searched(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
+    """There is nothing to search: `estimate` tries every tiling.
+
+    Raises:
+        BadInputError: Always.
+    """
+    raise BadInputError(
+        [
+            *mistakes.problems,
+            f"--on: wanted a spatial array or a GPU, found {args.on}, an optical system; its "
+            "estimate takes the best tiling by itself",
+        ]
+    )
 
 
 def laddered(
