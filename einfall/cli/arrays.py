@@ -45,7 +45,7 @@ def searched(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
     from einfall.sim.search import search
 
     what, on = read_what(args, mistakes), mistakes.note(lambda: read_machine(args, mistakes))
-    cascade, shape = (mistakes.settled(x) for x in what)
+    cascade, shape = mistakes.settled(what[0]), mistakes.settled(what[1])
     machine = mistakes.settled(on)
     found = search(
         cascade,

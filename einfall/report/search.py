@@ -61,8 +61,8 @@ def proof_text(found: SearchResult) -> str:
     return (
         f"{first}. The space has {count(p.mappings)} mappings, made of {count(p.candidates)} "
         f"candidates for a group; {count(p.bounded)} cannot beat the best by a bound, "
-        f"{count(p.illegal)} are illegal, {count(p.too_large)} do not fit, {count(p.evaluated)} were "
-        f"evaluated."
+        f"{count(p.illegal)} are illegal, {count(p.too_large)} do not fit, "
+        f"{count(p.evaluated)} were evaluated."
     )
 
 
@@ -70,8 +70,10 @@ def _totals(found: SearchResult) -> list[tuple[str, str]]:
     best = found.best
     groups = "; ".join(f"{group.name}" for group in best.mapping.groups)
     origin = "found by the search" if best.origin == "search" else f"{best.origin}, which ships"
-    value = amount(found.value, _UNITS[found.objective]) if found.objective != "edp" else (
-        f"{found.value:.4g} J·s"
+    value = (
+        amount(found.value, _UNITS[found.objective])
+        if found.objective != "edp"
+        else (f"{found.value:.4g} J·s")
     )
     return [
         (found.objective, value),
@@ -124,15 +126,17 @@ def _group(group: Group) -> Iterator[str]:
         yield f"direct: {_flow(group.direct)}"
     if group.in_flight != "auto":
         yield f"in_flight: {group.in_flight}"
-    published = group.published.model_dump(exclude_defaults=True, by_alias=True)
-    if published:
+    yield from _published(group.published.model_dump(exclude_defaults=True, by_alias=True))
+
+
+def _published(fields: Mapping[str, Any]) -> Iterator[str]:
+    if fields:
         yield "published:"
-        for key, value in published.items():
-            if key == "stages":
-                value = f"[{', '.join(_flow(s) for s in value)}]"
-            elif isinstance(value, tuple | list):
-                value = _flow(value)
-            yield f"  {key}: {value}"
+    for key, value in fields.items():
+        if key == "stages":
+            yield f"  stages: [{', '.join(map(_flow, value))}]"
+        else:
+            yield f"  {key}: {_flow(value) if isinstance(value, tuple | list) else value}"
 
 
 def _flow(names: Iterable[str]) -> str:

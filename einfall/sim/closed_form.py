@@ -1,6 +1,7 @@
 """The closed form of a Pipeline: totals of its resources, its dependency chain, fill and drain.
 
-    phase time = max( max_r (total_r - once_r),  steps after the first · interval,  recurrent ) + chain
+    phase time = max( max_r (total_r - once_r), steps after the first · interval, recurrent )
+                 + chain
 
 `total_r` is the time for which resource r is taken and `once_r` that of a single step on full
 tiles; `chain` is the longest path through the dependencies of one step: fill and drain. `interval`
@@ -75,7 +76,7 @@ def phase_terms(phase: Phase) -> PhaseTerms:
         busiest=busiest,
         windowed=windowed,
         recurrent=_recurrent_s(phase, busiest),
-        chain=maximum(_chain_s(phase, step), *once.values()),
+        chain=maximum(chain_s(phase, step), *once.values()),
     )
 
 
@@ -129,7 +130,7 @@ def _around_s(phase: Phase, first: Task, maker: str) -> Number | None:
     return reached.get(maker)
 
 
-def _chain_s(phase: Phase, step_s: Mapping[str, Mapping[str, Number]]) -> Number:
+def chain_s(phase: Phase, step_s: Mapping[str, Mapping[str, Number]]) -> Number:
     """The longest path through the dependencies of a step, each resource doing one task at a time.
 
     Of the first step, with all that runs in first and last iterations. A memory does one transfer

@@ -1,7 +1,7 @@
 """Lower bounds of candidates that need no lowering: arrays full, each tensor moved once.
 
-    time   ≥ max( busy time of each unit with all its elements at work, compulsory bytes / bandwidth )
-    energy ≥ operations and their registers + compulsory bytes through DRAM and buffer
+time   ≥ max( busy time of each unit with all its elements at work, compulsory bytes / bandwidth )
+energy ≥ operations and their registers + compulsory bytes through DRAM and buffer
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ class RunBound:
         words_in = sum(
             prod(self._size(d) for d in layout.dims(access.ranks))
             for access in {
-                a.tensor: a for e in self.run.einsums for a in e.operands if a.tensor in self.run.inputs
+                a.tensor: a
+                for e in self.run.einsums
+                for a in e.operands
+                if a.tensor in self.run.inputs
             }.values()
         )
         words_out = sum(prod(self._size(d) for d in layout.tensor(t)) for t in self.run.results)
@@ -128,7 +131,9 @@ class RunBound:
         space = self.run.space
         unit, machine = space.machine.units[spread.unit], space.machine
         rows, whole = 0.0, {d.rank for d in self.run.points(einsum)}
-        for access in {a.tensor: a for a in einsum.operands if a.tensor in self.run.inputs}.values():
+        for access in {
+            a.tensor: a for a in einsum.operands if a.tensor in self.run.inputs
+        }.values():
             dims = space.coarse.dims(access.ranks)
             own = {d.rank for d in dims}
             words = prod(self._size(d) for d in dims)

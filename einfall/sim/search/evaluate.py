@@ -15,14 +15,14 @@ import numpy as np
 
 from einfall.einsum_cascades.shapes import rank_sizes
 from einfall.sim.accounting import PHYSICAL
-from einfall.sim.closed_form import held_s, phase_time_s
+from einfall.sim.closed_form import chain_s, phase_terms, phase_time_s
 from einfall.sim.estimate import action_energy_j
 from einfall.sim.group import GroupContext
 from einfall.sim.layout import Layout
 from einfall.sim.legality import check_group
 from einfall.sim.mapping import Binding, Group, Level, LoopSpec, Mapping, MappingError
 from einfall.sim.nest import Loop, Nest
-from einfall.sim.numeric import Number, product
+from einfall.sim.numeric import Number, maximum, product
 from einfall.sim.pipeline import Phase, Pipeline, counts
 from einfall.sim.search.space import Run, Space, Spread, Variant, Walk
 from einfall.sim.spatial import lower_group
@@ -135,7 +135,9 @@ class Candidate:
         direct = [
             t
             for t in self.run.names
-            if t in first and self._on_grid(t) and not self._on_grid(first[t])
+            if t in first
+            and self._on_grid(t)
+            and not self._on_grid(first[t])
             and (place.get(t) == "buffer" or t in self.run.results)
             and t not in self.carried
         ]
@@ -145,7 +147,9 @@ class Candidate:
             name=names[0] if len(names) == 1 else f"{names[0]}-{names[-1]}",
             einsums=names,
             loops=tuple(
-                LoopSpec.model_construct(loop=w.loop, rank=w.rank, tile=tiles.get(w.loop, 1) if tiles else 1)
+                LoopSpec.model_construct(
+                    loop=w.loop, rank=w.rank, tile=tiles.get(w.loop, 1) if tiles else 1
+                )
                 for w in self.order
             ),
             hold=hold,
@@ -179,7 +183,9 @@ class Candidate:
     def context(self, grid: Grid) -> GroupContext:
         """The group on tiles that are arrays."""
         split = {} if self.run.tied is None or grid.split is None else {self.run.tied: grid.split}
-        sizes = rank_sizes(self.space.cascade, self.space.shape, split) if split else self.space.sizes
+        sizes = (
+            rank_sizes(self.space.cascade, self.space.shape, split) if split else self.space.sizes
+        )
         layout = Layout(self.space.cascade, sizes)
         loops = tuple(Loop(w.loop, w.rank, grid.tiles.get(w.loop, 1)) for w in self.order)
         nest = Nest(layout.extents, loops)
@@ -222,7 +228,11 @@ class Candidate:
 
     def _in_registers(self) -> list[str]:
         """Scores and carried values that are kept one in each element of an array."""
-        wide = [] if self.variant.wide == "buffer" else [t for t in self.run.wide if t not in self.carried]
+        wide = (
+            []
+            if self.variant.wide == "buffer"
+            else [t for t in self.run.wide if t not in self.carried]
+        )
         return wide + (list(self.carried) if self.variant.carried == "registers" else [])
 
     def _tile_elements(self, context: GroupContext, tensor: str) -> Number:
@@ -242,9 +252,16 @@ def is_refused(context: GroupContext) -> bool:
 
 
 def least_time_s(phase: Phase, shape: tuple[int, ...]) -> Array:
-    """The longest that a resource is taken: no schedule of the phase is shorter."""
-    total = held_s(phase, {task.name: task.total_s(phase.nest) for task in phase.tasks})
-    return _spread(np.maximum.reduce([_spread(x, shape) for x in total.values()]), shape)
+    """The closed form with loads that take no time in the first step: a bound for other holds.
+
+    Keeping an input further in moves more in all and no less after the first step, but its first
+    tile may be smaller. A depth only makes the interval between steps longer.
+    """
+    first = {task.name: task.once_s(phase.nest) for task in phase.tasks}
+    for name in (name for name in first if name.startswith("load ")):
+        first[name] = dict.fromkeys(first[name], 0.0)
+    terms = phase_terms(phase)
+    return _spread(maximum(terms.busiest, terms.recurrent) + chain_s(phase, first), shape)
 
 
 def time_s(phase: Phase, shape: tuple[int, ...]) -> Array:

@@ -230,7 +230,11 @@ class Run:
     def sizes_of_ranks(self) -> dict[str, int]:
         """Ranks of the run with more than one coordinate."""
         mine = set().union(*(self.ranks(e) for e in self.einsums))
-        return {r: self.space.extent(r) for r in self.space.layout.extents if r in mine and self.space.extent(r) > 1}
+        return {
+            r: self.space.extent(r)
+            for r in self.space.layout.extents
+            if r in mine and self.space.extent(r) > 1
+        }
 
     @cached_property
     def shared(self) -> tuple[str, ...]:
@@ -247,7 +251,9 @@ class Run:
     @cached_property
     def is_attention(self) -> bool:
         """Whether the run has both sequence ranks."""
-        return len(self.space.sequence) > 1 and set(self.space.sequence[:2]) <= set(self.sizes_of_ranks)
+        return len(self.space.sequence) > 1 and set(self.space.sequence[:2]) <= set(
+            self.sizes_of_ranks
+        )
 
     @cached_property
     def packed(self) -> tuple[str, ...]:
@@ -268,7 +274,7 @@ class Run:
         """Ranks that two passes go over: no loop may cut them."""
         return {
             rank
-            for rank in (*self.walks, *self.packed)
+            for rank in self.walks
             if fusion_conflict(
                 self.space.cascade, [e.name for e in self.einsums if rank in self.ranks(e)], rank
             )
@@ -293,7 +299,8 @@ class Run:
             found += [(a, b, a) for b in others]
         for rank in self.packed:
             found += [(*o[:i], rank, *o[i:]) for o in list(found) for i in range(len(o) + 1)]
-        return tuple(self._named(order) for order in found)
+        named = (self._named(order) for order in found)
+        return tuple(order for order in named if self.tile_count(order))
 
     def _named(self, order: tuple[str, ...]) -> tuple[Walk, ...]:
         """Loops with names: the innermost over a rank ends in 1, the one outside it in 2."""
@@ -304,7 +311,9 @@ class Run:
         ]
         return (*shared, *walks)
 
-    def tile_tables(self, order: tuple[Walk, ...]) -> list[tuple[tuple[str, ...], list[tuple[int, ...]]]]:
+    def tile_tables(
+        self, order: tuple[Walk, ...]
+    ) -> list[tuple[tuple[str, ...], list[tuple[int, ...]]]]:
         """(loops, their tiles) that vary together; every combination of them is a candidate."""
         tables: list[tuple[tuple[str, ...], list[tuple[int, ...]]]] = []
         for rank in dict.fromkeys(w.rank for w in order):
@@ -384,7 +393,7 @@ class Run:
     def _on_grid(
         self, unit: str, whole: list[str], kept: list[str], pattern: Pattern
     ) -> Iterator[Spread]:
-        """The pattern; a rank that is summed may give its rows to the longest rank of the output."""
+        """The pattern; a summed rank may give its rows to the longest rank of the output."""
         row, col = pattern
         by_size = sorted(kept, key=lambda r: -self.space.extent(r))
         packed = [r for r in self.packed if r in whole]
@@ -445,7 +454,8 @@ class Run:
 
     def variants(self, order: tuple[Walk, ...]) -> tuple[Variant, ...]:
         """Places of scores and carried values; depths only where scores wait in the buffer."""
-        wide = [("registers", None), *(("buffer", d) for d in DEPTHS)][: 5 if self.wide else 1]
+        wide: list[tuple[str, int | None]] = [("registers", None)]
+        wide += [("buffer", depth) for depth in DEPTHS] if self.wide else []
         grows = any(self.growth(e, order) for e in self.einsums)
         carried = ("buffer", "registers") if grows else ("registers",)
         return tuple(Variant(w, c, d) for w, d in wide for c in carried)
