@@ -50,7 +50,7 @@ QK[m,p] = Q[p,e] * K[m,e]
 D[p]    = sum_m QK[m,p]
 """
         ),
-        {"queries": 3, "keys": 4, "head_dim": 2},
+        {"queries": 2, "keys": 3, "head_dim": 2},
         {},
     ),
     "a running maximum": (
@@ -309,7 +309,7 @@ def test_what_cannot_be_searched_is_refused():
     with pytest.raises(MappingError, match=r"wanted a mapping of .* found none"):
         search(
             SMALL["an attention of two"][0],
-            {"queries": 3, "head_dim": 2},
+            {"queries": 2, "head_dim": 2},
             small_machine(edge=2, buffer__capacity=1.0),
         )
 
