@@ -14,7 +14,18 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from einfall.cli import analyze, bounds, estimate, ladder, run, show, sweep, validate, whatif
+from einfall.cli import (
+    analyze,
+    bounds,
+    estimate,
+    ladder,
+    run,
+    search,
+    show,
+    sweep,
+    validate,
+    whatif,
+)
 from einfall.cli.answers import (
     BAD_INPUT,
     CLOSED_PIPE,
@@ -99,6 +110,7 @@ VERBS: Mapping[str, Verb] = {
     "estimate": estimate.VERB,
     "bounds": bounds.VERB,
     "ladder": ladder.VERB,
+    "search": search.VERB,
     "run": run.VERB,
     "whatif": whatif.VERB,
     "sweep": sweep.VERB,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from einfall.cli.answers import Mistakes
+from einfall.cli.answers import Answer, Mistakes
 from einfall.cli.kinds import Asked, Estimated, Words, told
-from einfall.cli.questions import read_question, remarks
+from einfall.cli.questions import read_machine, read_question, read_what, remarks, whole_shape
 
 if TYPE_CHECKING:
     from einfall.sim.ladder import Ladder
@@ -43,6 +44,31 @@ def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
         ),
         lambda _: remarks(args, question),
     )
+
+
+def searched(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
+    """The answer to `search`."""
+    from einfall.files import write_texts
+    from einfall.report.search import mapping_text, search_record, search_text
+    from einfall.sim.search import search
+
+    what, on = read_what(args, mistakes), mistakes.note(lambda: read_machine(args, mistakes))
+    cascade, shape = mistakes.settled(what[0]), mistakes.settled(what[1])
+    machine = mistakes.settled(on)
+    found = search(
+        cascade,
+        shape,
+        machine,
+        objective=args.objective,
+        pareto=args.pareto,
+        seconds=args.seconds,
+    )
+    if args.out:
+        write_texts({Path(args.out): mapping_text(found.best.mapping)})
+    sizes = whole_shape(cascade, shape)
+    asked = {"cascade": cascade.name, "machine": machine.name, "shape": sizes, "out": args.out}
+    title = f"Search of {cascade.name} on {machine.name}"
+    return Answer({**asked, **search_record(found)}, lambda: search_text(found, title, args.limit))
 
 
 def laddered(

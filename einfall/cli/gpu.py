@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from einfall.cli.answers import BadInputError, Mistakes, did_you_mean
+from einfall.cli.answers import Answer, BadInputError, Mistakes, did_you_mean
 from einfall.cli.kinds import Asked, Estimated, simulates
 from einfall.cli.questions import read_what, whole_shape
 
@@ -173,6 +173,32 @@ def _refuse_pictures(args: argparse.Namespace, found: GpuEstimate) -> None:
         ]
         if problems:
             raise BadInputError(problems)
+
+
+def searched(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
+    """The answer to `search`: every schedule and tile."""
+    from einfall.report.search import kernels_record, kernels_text
+    from einfall.sim.gpu.search import search_kernels
+
+    if args.out is not None:
+        mistakes.add(
+            f"--out: wanted none on a GPU, found {args.out!r}; a kernel schedule is named by "
+            "estimate --mapping KERNEL"
+        )
+    question = read_gpu_question(args, mistakes)
+    found = search_kernels(question.cascade, question.shape, question.gpu, dtype=question.dtype)
+    asked = {
+        "cascade": question.cascade.name,
+        "machine": question.gpu.name,
+        "shape": question.whole_shape(),
+        "mask": args.mask,
+        "dtype": question.dtype,
+    }
+    title = f"Search of {question.cascade.name} on {question.gpu.name}"
+    return Answer(
+        {**asked, **kernels_record(found, args.objective)},
+        lambda: kernels_text(found, args.objective, title, args.limit),
+    )
 
 
 def laddered(

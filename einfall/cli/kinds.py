@@ -4,6 +4,7 @@ A module of a kind has three functions:
 
     asked(args, mistakes) -> Asked                       a question, of any variant of the machine
     estimated(args, mistakes) -> Estimated               one cascade on the machine
+    searched(args, mistakes) -> Answer                   its best mapping
     laddered(args, baseline, mistakes) -> (Ladder, what) the rungs of one against another
 """
 
@@ -17,7 +18,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from einfall.cli.answers import Mistakes
+    from einfall.cli.answers import Answer, Mistakes
     from einfall.hw_models import Machine
     from einfall.report.explain import Explanation
     from einfall.scenarios.whatif import Answered
@@ -71,6 +72,10 @@ class Kind(Protocol):
 
     def estimated(self, args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
         """The answer to `estimate`; `mistakes` may hold some of its options already."""
+        ...
+
+    def searched(self, args: argparse.Namespace, mistakes: Mistakes) -> Answer:
+        """The answer to `search`."""
         ...
 
     def laddered(

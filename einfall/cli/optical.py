@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from einfall.cli.answers import Mistakes
+from einfall.cli.answers import Answer, BadInputError, Mistakes
 from einfall.cli.kinds import Asked, Estimated, Words, told
 from einfall.cli.questions import read_accounting, read_machine, read_what, whole_shape
 
@@ -95,6 +95,21 @@ def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
             lambda: optical_estimate_text(found, shape), lambda: explain_optics(found)
         ),
         lambda found: found.notes,
+    )
+
+
+def searched(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
+    """There is nothing to search: `estimate` tries every tiling.
+
+    Raises:
+        BadInputError: Always.
+    """
+    raise BadInputError(
+        [
+            *mistakes.problems,
+            f"--on: wanted a spatial array or a GPU, found {args.on}, an optical system; its "
+            "estimate takes the best tiling by itself",
+        ]
     )
 
 

@@ -256,14 +256,15 @@ class _Reader:
         terms = phase_terms(phase)
         # A single step leaves nothing but rounding.
         busiest = terms.busiest if terms.busiest > 1e-9 * value else 0.0
-        equation = "max(total - one step of each resource) + one step from end to end"
-        numbers = amount(busiest, "s")
+        parts = [("total - one step of each resource", busiest)]
         if phase.in_flight is not None:
-            equation = (
-                f"max(total - one step of each resource, steps after the first · interval with "
-                f"{phase.in_flight} in flight) + one step from end to end"
-            )
-            numbers = f"max({numbers}, {amount(terms.windowed, 's')})"
+            interval = f"steps after the first · interval with {phase.in_flight} in flight"
+            parts.append((interval, terms.windowed))
+        if terms.recurrent > max(terms.busiest, terms.windowed):
+            parts.append(("updates of a running value that wait for each other", terms.recurrent))
+        equation = f"max({', '.join(text for text, _ in parts)}) + one step from end to end"
+        numbers = ", ".join(amount(s, "s") for _, s in parts)
+        numbers = f"max({numbers})" if len(parts) > 1 else numbers
         numbers += f" + {amount(terms.chain, 's')}"
         return Term(of, "closed form", equation, numbers, value, "s")
 

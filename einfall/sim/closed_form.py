@@ -1,12 +1,14 @@
 """The closed form of a Pipeline: totals of its resources, its dependency chain, fill and drain.
 
-    phase time = max( max_r (total_r - once_r),  steps after the first · interval ) + chain
+    phase time = max( max_r (total_r - once_r), steps after the first · interval, recurrent )
+                 + chain
 
 `total_r` is the time for which resource r is taken and `once_r` that of a single step on full
 tiles; `chain` is the longest path through the dependencies of one step: fill and drain. `interval`
 is the time between steps that the window allows: none if enough steps overlap, the whole chain if
-only one is in flight, and that of the software pipeline in between. For a single step this is
-exactly the chain. Everything is a sum of products or a maximum: numbers may be NumPy arrays.
+only one is in flight, and that of the software pipeline in between. `recurrent` is what running
+values need: an update waits for the one before, however many steps overlap. For a single step this
+is exactly the chain. Everything is a sum of products or a maximum: numbers may be NumPy arrays.
 
 Under a mask steps and totals are those of the visited tiles, and a full step is the largest of
 them. That tiles of one query wait for each other where few of them are left is not seen.
@@ -18,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from einfall.sim.numeric import Number, add, maximum
-from einfall.sim.pipeline import Phase, Pipeline, Timing, busy_s
+from einfall.sim.pipeline import Phase, Pipeline, Task, Timing, busy_s, task_busy_s
 from einfall.sim.schedule import steps_after_first, windowed_interval_s
 
 
@@ -37,17 +39,19 @@ class PhaseTerms:
     """The terms of the formula of the module, for a phase that is neither staged nor ideal [s].
 
     `busiest` is max_r (total_r - once_r); `windowed` the interval of the window times the steps
-    after the first, 0 without a window; `chain` one step from end to end.
+    after the first, 0 without a window; `recurrent` the time of running values that wait for
+    themselves; `chain` one step from end to end.
     """
 
     busiest: Number
     windowed: Number
+    recurrent: Number
     chain: Number
 
     @property
     def time_s(self) -> Number:
         """The time of the phase."""
-        return maximum(self.busiest, self.windowed) + self.chain
+        return maximum(self.busiest, self.windowed, self.recurrent) + self.chain
 
 
 def phase_time_s(phase: Phase) -> Number:
@@ -62,19 +66,21 @@ def phase_time_s(phase: Phase) -> Number:
 def phase_terms(phase: Phase) -> PhaseTerms:
     """What the time of a phase is made of."""
     step = {task.name: task.once_s(phase.nest) for task in phase.tasks}
-    total = _held_s(phase, {task.name: task.total_s(phase.nest) for task in phase.tasks})
-    once = _held_s(phase, step)
+    total = held_s(phase, {task.name: task.total_s(phase.nest) for task in phase.tasks})
+    once = held_s(phase, step)
     windowed: Number = 0.0
     if phase.in_flight is not None:
         windowed = steps_after_first(phase) * windowed_interval_s(phase)
+    busiest = maximum(*(total[r] - once[r] for r in total))
     return PhaseTerms(
-        busiest=maximum(*(total[r] - once[r] for r in total)),
+        busiest=busiest,
         windowed=windowed,
-        chain=maximum(_chain_s(phase, step), *once.values()),
+        recurrent=_recurrent_s(phase, busiest),
+        chain=maximum(chain_s(phase, step), *once.values()),
     )
 
 
-def _held_s(phase: Phase, spent_s: Mapping[str, Mapping[str, Number]]) -> dict[str, Number]:
+def held_s(phase: Phase, spent_s: Mapping[str, Mapping[str, Number]]) -> dict[str, Number]:
     """Time for which each resource is taken, given what each task takes on its resources.
 
     A unit is held by a task until the slowest of its memories has served it.
@@ -88,7 +94,43 @@ def _held_s(phase: Phase, spent_s: Mapping[str, Mapping[str, Number]]) -> dict[s
     return held
 
 
-def _chain_s(phase: Phase, step_s: Mapping[str, Mapping[str, Number]]) -> Number:
+def _recurrent_s(phase: Phase, busiest_s: Number) -> Number:
+    """Time of the running value that holds its loop up most [s]; 0 where nothing recurs.
+
+    Along a loop of n iterations in each of its r runs, from the first task that reads the value to
+    the one that makes it anew in `around` seconds, latencies included:
+
+        r · (n - 1) · around + r · (the time in which the busiest resource does one iteration)
+    """
+    longest: Number = 0.0
+    for first in phase.tasks:
+        for dep in first.after:
+            if dep.loop is None or dep.whole:
+                continue
+            around = _around_s(phase, first, dep.task)
+            if around is None:
+                continue
+            names = phase.nest.names
+            outside = names[: names.index(dep.loop)]
+            links = phase.nest.sum_of((), (*outside, dep.loop))
+            runs = phase.nest.sum_of((), outside)
+            time = (links - runs) * around + busiest_s * runs / links
+            longest = maximum(longest, time)
+    return longest
+
+
+def _around_s(phase: Phase, first: Task, maker: str) -> Number | None:
+    """Mean time from the start of a task to the result of another of its step; None if no way."""
+    reached: dict[str, Number] = {}
+    for task in phase.tasks:
+        waits = [reached[d.task] for d in task.after if d.loop is None and d.task in reached]
+        if task is first or waits:
+            mean = task_busy_s(phase, task) / phase.executions(task)
+            reached[task.name] = (maximum(*waits) if waits else 0.0) + mean + task.latency_s
+    return reached.get(maker)
+
+
+def chain_s(phase: Phase, step_s: Mapping[str, Mapping[str, Number]]) -> Number:
     """The longest path through the dependencies of a step, each resource doing one task at a time.
 
     Of the first step, with all that runs in first and last iterations. A memory does one transfer

@@ -79,7 +79,10 @@ class Layout:
 
     def points(self, einsum: Einsum) -> tuple[Dim, ...]:
         """Dims of the iteration space of an Einsum."""
-        return self.dims(self.cascade.iteration_ranks(einsum))
+        key = ("points", einsum.name)
+        if key not in self._memo:
+            self._memo[key] = self.dims(self.cascade.iteration_ranks(einsum))
+        return self._memo[key]
 
     def tensor(self, name: str) -> tuple[Dim, ...]:
         """Dims that a tensor is stored with; a running value keeps one coordinate of its rank."""

@@ -201,10 +201,10 @@ def _check_held(context: GroupContext) -> Iterator[str]:
         ]
         if not along or context.level(einsum.name) == "buffer":
             continue
-        between = [x.name for x in context.nest.loops[along[-1] + 1 :] if x.rank in own]
+        between = [x.name for x in context.nest.loops[along[0] + 1 :] if x.rank in own]
         if between:
             yield (
-                f"{einsum.name} grows along loop {context.nest.names[along[-1]]} with loop "
+                f"{einsum.name} grows along loop {context.nest.names[along[0]]} with loop "
                 f"{between[0]} inside it: its tiles have to be kept; add place: "
                 f"{{{einsum.name}: buffer}} and hold: {{{einsum.name}: …}} with a loop outside both"
             )

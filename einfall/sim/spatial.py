@@ -76,7 +76,7 @@ def lower(  # noqa: PLR0913 - the four values of the design, what is charged, an
         check_group(context)
         if not accounting.published:
             check_capacity(context)
-        phases.append(_phase(context))
+        phases.append(lower_group(context))
     return Pipeline(tuple(phases))
 
 
@@ -109,7 +109,7 @@ def _visits(
     return Visits(tuple(masks) if heads else tuple(masks[:1]), queries, keys, tile, heads)
 
 
-def _phase(context: GroupContext) -> Phase:
+def lower_group(context: GroupContext) -> Phase:
     """The tasks of a group in program order: each load before its first reader, then the rest."""
     tasks: list[Task] = []
     loaded: set[str] = set()

@@ -1,0 +1,288 @@
+"""Cost of one candidate over all its tiles at once: the lowering and closed form of `estimate`.
+
+The tiles of the loops are arrays in the nest of a `GroupContext`; what is lowered and evaluated is
+what `estimate` lowers and evaluates for one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+
+import numpy as np
+
+from einfall.einsum_cascades.shapes import rank_sizes
+from einfall.sim.accounting import PHYSICAL
+from einfall.sim.closed_form import chain_s, phase_terms, phase_time_s
+from einfall.sim.estimate import action_energy_j
+from einfall.sim.group import GroupContext
+from einfall.sim.layout import Layout
+from einfall.sim.legality import check_group
+from einfall.sim.mapping import Binding, Group, Level, LoopSpec, Mapping, MappingError
+from einfall.sim.nest import Loop, Nest
+from einfall.sim.numeric import Number, maximum, product
+from einfall.sim.pipeline import Phase, Pipeline, counts
+from einfall.sim.search.space import Run, Space, Spread, Variant, Walk
+from einfall.sim.spatial import lower_group
+from einfall.sim.tiling import footprint_bytes
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All combinations of the tiles of an order, and the tile of a split rank.
+
+    Loops whose tiles vary together share an axis and have length one on all others, so that what
+    depends on one rank is worked out once for each of its tiles.
+    """
+
+    tiles: MappingOf[str, Array]
+    split: Array | None
+    shape: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """How many combinations there are."""
+        return prod(self.shape)
+
+    def take(self, which: Array) -> Grid:
+        """A list of those at the given places."""
+        split = None if self.split is None else self._listed(self.split)[which]
+        tiles = {k: self._listed(x)[which] for k, x in self.tiles.items()}
+        return Grid(tiles, split, (len(which),))
+
+    def _listed(self, x: Array) -> Array:
+        return np.broadcast_to(x, self.shape).ravel() if x.shape != self.shape else x.ravel()
+
+
+def grid_of(run: Run, order: tuple[Walk, ...]) -> Grid:
+    """Every combination of tiles that the space has for an order."""
+    tables = [t for t in run.tile_tables(order) if len(t[1]) != 1 or t[1] != [(1,)]]
+    split_tiles = run.split_tiles(order)
+    shape = tuple(len(rows) for _, rows in tables) + ((len(split_tiles),) if split_tiles else ())
+    tiles: dict[str, Array] = {}
+
+    def along(axis: int, values: list[int]) -> Array:
+        ones = [1] * len(shape)
+        ones[axis] = len(values)
+        return np.array(values, dtype=float).reshape(ones)
+
+    for axis, (loops, rows) in enumerate(tables):
+        for k, loop in enumerate(loops):
+            tiles[loop] = along(axis, [row[k] for row in rows])
+    inner = [w.loop for w in order if w.rank == run.tied]
+    split = tiles[inner[-1]] if inner else None
+    if split_tiles:
+        split = along(len(shape) - 1, [*split_tiles])
+    return Grid(tiles, split, shape or (1,))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run with everything chosen but its tiles."""
+
+    run: Run
+    order: tuple[Walk, ...]
+    spreads: MappingOf[str, Spread]
+    variant: Variant
+    holds: MappingOf[str, str]
+
+    @property
+    def space(self) -> Space:
+        """The space it belongs to."""
+        return self.run.space
+
+    def _on_grid(self, einsum: str) -> bool:
+        unit = self.space.machine.units[self.spreads[einsum].unit]
+        return unit.rows > 1 and unit.cols > 1
+
+    def crosses(self, tensor: str) -> bool:
+        """Whether a reader in the run is on another unit."""
+        readers = [e for e in self.run.einsums if tensor in {a.tensor for a in e.operands}]
+        unit = self.spreads[tensor].unit
+        return any(self.spreads[e.name].unit != unit for e in readers)
+
+    @cached_property
+    def carried(self) -> dict[str, str]:
+        """{tensor: loop outside all along which it grows} of running values and sums."""
+        found = {}
+        for einsum in self.run.einsums:
+            growth = self.run.growth(einsum, self.order)
+            if growth:
+                found[einsum.name] = self.order[growth[0] - 1].loop if growth[0] else ""
+        return found
+
+    @cached_property
+    def is_legal(self) -> bool:
+        """Whether scores go from unit to unit through the buffer only."""
+        if self.variant.wide == "buffer":
+            return True
+        return not any(self.crosses(t) for t in self.run.wide if t not in self.carried)
+
+    def group(self, tiles: MappingOf[str, int] | None = None) -> Group:
+        """The group of a mapping; without tiles they are all 1."""
+        place: dict[str, Level] = {}
+        hold = dict(self.holds)
+        if self.variant.carried == "buffer":
+            place |= dict.fromkeys(self.carried, "buffer")
+            hold |= self.carried
+        if self.variant.wide == "buffer":
+            place |= {t: "buffer" for t in self.run.wide if t not in self.carried}
+        first = {a.tensor: e.name for e in reversed(self.run.einsums) for a in e.operands}
+        direct = [
+            t
+            for t in self.run.names
+            if t in first
+            and self._on_grid(t)
+            and not self._on_grid(first[t])
+            and (place.get(t) == "buffer" or t in self.run.results)
+            and t not in self.carried
+        ]
+        names = self.run.names
+        # Every value is known to be right: `_mapping` of the engine has the answer checked.
+        return Group.model_construct(
+            name=names[0] if len(names) == 1 else f"{names[0]}-{names[-1]}",
+            einsums=names,
+            loops=tuple(
+                LoopSpec.model_construct(
+                    loop=w.loop, rank=w.rank, tile=tiles.get(w.loop, 1) if tiles else 1
+                )
+                for w in self.order
+            ),
+            hold=hold,
+            place=place,
+            direct=tuple(direct),
+            in_flight=self.variant.depth or "auto",
+        )
+
+    def bindings(self) -> tuple[Binding, ...]:
+        """The bindings of a mapping, Einsums that are spread alike in one."""
+        alike: dict[Spread, list[str]] = {}
+        for name, spread in self.spreads.items():
+            alike.setdefault(spread, []).append(name)
+        return tuple(
+            Binding.model_construct(unit=s.unit, rows=s.rows, cols=s.cols, einsums=tuple(names))
+            for s, names in alike.items()
+        )
+
+    @cached_property
+    def mapping(self) -> Mapping:
+        """A mapping of this group alone."""
+        cascade = self.space.cascade.name
+        return Mapping.model_construct(
+            name="search", cascades=(cascade,), bind=self.bindings(), groups=(self.group(),)
+        )
+
+    def with_holds(self, holds: MappingOf[str, str]) -> Candidate:
+        """The same with inputs kept elsewhere."""
+        return replace(self, holds=holds)
+
+    def context(self, grid: Grid) -> GroupContext:
+        """The group on tiles that are arrays."""
+        split = {} if self.run.tied is None or grid.split is None else {self.run.tied: grid.split}
+        sizes = (
+            rank_sizes(self.space.cascade, self.space.shape, split) if split else self.space.sizes
+        )
+        layout = Layout(self.space.cascade, sizes)
+        loops = tuple(Loop(w.loop, w.rank, grid.tiles.get(w.loop, 1)) for w in self.order)
+        nest = Nest(layout.extents, loops)
+        mapping = self.mapping
+        machine = self.space.machine
+        return GroupContext(layout, machine, mapping, mapping.groups[0], PHYSICAL, nest)
+
+    def needs(self, grid: Grid) -> tuple[Array, dict[str, dict[str, Array]], Array]:
+        """(bytes of what the run makes, {input: {hold: bytes}}, whether registers hold the rest).
+
+        What a tensor needs of the buffer depends on where it is kept itself, and on nothing else.
+        """
+        choices = {t: self.run.holds(t, self.order) for t in self.run.inputs}
+        by_hold: dict[str, dict[str, Array]] = {t: {} for t in choices}
+        own: Number = 0.0
+        fit = np.ones(grid.shape, dtype=bool)
+        for k in range(max((len(c) for c in choices.values()), default=1)):
+            holds = {t: c[min(k, len(c) - 1)] for t, c in choices.items()}
+            context = self.with_holds(holds).context(grid)
+            needs = footprint_bytes(context)
+            for tensor, hold in holds.items():
+                by_hold[tensor][hold] = _spread(needs.get(tensor, 0.0), grid.shape)
+            if not k:
+                own = sum((n for t, n in needs.items() if t not in choices), start=0.0)
+                fit = self._registers_hold(context, grid)
+        return _spread(own, grid.shape), by_hold, fit
+
+    def least_bytes(self, grid: Grid) -> Array:
+        """Bytes of the buffer with every input kept where it needs least."""
+        own, by_hold, _ = self.needs(grid)
+        return own + sum((np.minimum.reduce([*h.values()]) for h in by_hold.values()), start=0.0)
+
+    def _registers_hold(self, context: GroupContext, grid: Grid) -> Array:
+        """Whether scores and carried values that stay in an array have an element each."""
+        fit = np.ones(grid.shape, dtype=bool)
+        for tensor in self._in_registers():
+            room = context.unit(context.own[tensor]).pes
+            fit = fit & (_spread(self._tile_elements(context, tensor), grid.shape) <= room)
+        return fit
+
+    def _in_registers(self) -> list[str]:
+        """Scores and carried values that are kept one in each element of an array."""
+        wide = (
+            []
+            if self.variant.wide == "buffer"
+            else [t for t in self.run.wide if t not in self.carried]
+        )
+        return wide + (list(self.carried) if self.variant.carried == "registers" else [])
+
+    def _tile_elements(self, context: GroupContext, tensor: str) -> Number:
+        dims = context.layout.tensor(tensor)
+        names = context.nest.names
+        tiles = {d.rank: context.nest.tile(d.rank, names) for d in dims}
+        return product([1, *(d.factor.value(tiles) for d in dims)])
+
+
+def is_refused(context: GroupContext) -> bool:
+    """Whether the legality of mappings refuses the group."""
+    try:
+        check_group(context)
+    except MappingError:
+        return True
+    return False
+
+
+def least_time_s(phase: Phase, shape: tuple[int, ...]) -> Array:
+    """The closed form with loads that take no time in the first step: a bound for other holds.
+
+    Keeping an input further in moves more in all and no less after the first step, but its first
+    tile may be smaller. A depth only makes the interval between steps longer.
+    """
+    first = {task.name: task.once_s(phase.nest) for task in phase.tasks}
+    for name in (name for name in first if name.startswith("load ")):
+        first[name] = dict.fromkeys(first[name], 0.0)
+    terms = phase_terms(phase)
+    return _spread(maximum(terms.busiest, terms.recurrent) + chain_s(phase, first), shape)
+
+
+def time_s(phase: Phase, shape: tuple[int, ...]) -> Array:
+    """The closed form."""
+    return _spread(phase_time_s(phase), shape)
+
+
+def energy_j(context: GroupContext, phase: Phase, shape: tuple[int, ...]) -> Array:
+    """Energy of everything that the phase counts."""
+    machine = context.machine
+    parts = (
+        n * action_energy_j(machine, component, action)
+        for (component, action), n in counts(Pipeline((phase,))).items()
+    )
+    return _spread(sum(parts, start=0.0), shape)
+
+
+def lowered(context: GroupContext) -> Phase:
+    """The phase of a group."""
+    return lower_group(context)
+
+
+def _spread(x: Number, shape: tuple[int, ...]) -> Array:
+    return np.broadcast_to(np.asarray(x, dtype=float), shape)
