@@ -125,6 +125,7 @@ def _constants(asked: argparse.Namespace) -> list[dict[str, Any]]:
 
 def _written(out: str, page: Page, answer: Answer) -> Answer:
     from einfall.report.files import write
+    from einfall.report.page import LARGEST_BYTES
     from einfall.report.text import amount
 
     html = page.html()
@@ -132,7 +133,10 @@ def _written(out: str, page: Page, answer: Answer) -> Answer:
     size = len(html.encode())
     record = {"file": out, "bytes": size, "command": page.command, "figures": len(page.figures)}
     told = f"{out}: {amount(size, 'B')}, one file that needs nothing else"
-    return Answer(record, lambda: told, answer.notes, answer.code, answer.problems)
+    notes = answer.notes
+    if size > LARGEST_BYTES:
+        notes = (*notes, f"{out} has more than {amount(LARGEST_BYTES, 'B')}: mail may refuse it")
+    return Answer(record, lambda: told, notes, answer.code, answer.problems)
 
 
 VERB = Verb(

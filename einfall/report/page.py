@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MOST_JSON = 300_000
 """Characters of data that a page holds as they are; longer data is compressed."""
 
+LARGEST_BYTES = 1_000_000
+"""Size of a page above which its maker is told: mail may not take it."""
+
 _FIGURE_ROWS = 60
 _LONG = 40  # characters of a value that has a line of its own
 _APART = frozenset(("einfall", "explain", "notes", "files"))
@@ -71,7 +74,7 @@ class Page:
             ("Tables", _tables(own)),
             ("Terms", self._terms()),
             ("Provenance", self._provenance()),
-            ("As the terminal prints it", f"<pre>{escape(self.printed)}</pre>"),
+            ("As the terminal prints it", self._printed(bool(prose or told))),
         ]
         shown = [(name, body) for name, body in sections if body]
         return Template(_file("page.html")).substitute(
@@ -85,6 +88,11 @@ class Page:
             sections="".join(_section(name, body) for name, body in shown),
             data=embedded(self.record),
         )
+
+    def _printed(self, folded: bool) -> str:
+        """The answer as it is printed, open where the page has no words of it."""
+        text = f"<pre>{escape(self.printed)}</pre>"
+        return _details("Show", text) if folded else text
 
     def _notes(self) -> list[str]:
         return list(dict.fromkeys((*self.record.get("notes", ()), *self.notes)))
@@ -179,8 +187,6 @@ def _id(name: str) -> str:
 
 def _section(name: str, body: str) -> str:
     mark = _id(name)
-    if body.startswith("<pre>"):
-        body = _details("Show", body)
     return (
         f'<section id="{mark}" aria-labelledby="{mark}-head"><h2 id="{mark}-head">{name}</h2>\n'
         f"{body}</section>\n"

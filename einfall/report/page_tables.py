@@ -16,8 +16,8 @@ Path: TypeAlias = tuple[str, ...]
 MOST_ROWS = 200
 """Rows of a table that the page holds; the others are in its data, for its script to show."""
 
-_FEW = 3
-"""Columns of a table that leaves room for another one beside it."""
+_FEW, _NARROW = 3, 40
+"""Most columns and characters of a table that leaves room for another one beside it."""
 
 _IN_LINE, _LINE, _WIDE = 6, 200, 28
 """Most values of a mapping that is one line, and characters of it; characters before a break."""
@@ -57,7 +57,7 @@ def unit_of_name(name: str) -> tuple[str, str, bool]:
     """
     for end, (unit, prefixed) in _UNITS.items():
         if f"_{name}".endswith(end):
-            return name[: -len(end)].replace("_", " ") or name, unit, prefixed
+            return (name[: -len(end)] or name).replace("_", " "), unit, prefixed
     words = name.replace("_", " ")
     if name in _PARTS or name.endswith("_error"):
         return words, "%", False
@@ -231,7 +231,7 @@ class Table:
             specs = [[c.path, c.scale, c.right] for c in found]
             data += f" data-columns='{escape(json.dumps(specs))}'"
         heads = "".join(_head(column, shown) for column in found)
-        name, small = escape(self.name), " small" if len(found) <= _FEW else ""
+        name, small = escape(self.name), " small" if _is_small(found, shown) else ""
         return (
             f'<div class="table{small}"><div class="scroll" role="region" aria-label="{name}" '
             f'tabindex="0"><table{data}><caption>{name}</caption>\n<thead><tr>{heads}</tr></thead>'
@@ -250,9 +250,18 @@ class Table:
         )
 
 
+def _is_small(found: Sequence[Column], shown: Sequence[Record]) -> bool:
+    """Whether a table leaves room for another one beside it."""
+    return len(found) <= _FEW and sum(_longest(column, shown) for column in found) <= _NARROW
+
+
+def _longest(column: Column, shown: Sequence[Record]) -> int:
+    return max((len(column.cell(row)) for row in shown), default=0)
+
+
 def _head(column: Column, shown: Sequence[Record]) -> str:
     """The head of a column; one of text is as wide as its longest cell, up to where it breaks."""
-    longest = min(_WIDE, max((len(column.cell(row)) for row in shown), default=0))
+    longest = min(_WIDE, _longest(column, shown))
     side = ' class="n"' if column.right else f' style="min-width:{longest}ch"'
     button = f'<button type="button">{escape(column.head)}</button>'
     return f'<th scope="col" aria-sort="none"{side}>{button}</th>'
