@@ -19,6 +19,7 @@ from einfall.cli import (
     bounds,
     estimate,
     ladder,
+    report,
     run,
     search,
     show,
@@ -31,15 +32,11 @@ from einfall.cli.answers import (
     CLOSED_PIPE,
     DONE,
     INTERRUPTED,
-    NO,
-    Answer,
-    BadInputError,
     Mistakes,
     lines,
     mistake,
-    no,
 )
-from einfall.cli.words import Verb, parser_of, unknown_words
+from einfall.cli.words import Verb, answered, read_words
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,21 +64,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> int:
+    mistakes = Mistakes()
     try:
-        args, unknown = parser_of(VERBS).parse_known_args(words)
+        args = read_words(VERBS, words, mistakes)
+        answer = answered(args, mistakes)
     except SystemExit as done:  # --help and --version have been printed
         return int(done.code or DONE)
-    except BadInputError as error:
-        return _complain(error.problems)
-    mistakes = Mistakes()
-    mistakes.problems += unknown_words(args.parser, unknown)
-    try:
-        answer: Answer = args.answer(args, mistakes)
-    except no() as error:
-        if args.json:
-            _print_json({"fits": False, "why": str(error)})
-        _complain([str(error)])
-        return NO
     except mistake() as error:
         return _complain([*mistakes.problems, *lines(error)])
     for problem in answer.problems:
@@ -90,8 +78,8 @@ def _run(words: list[str]) -> int:
         print(f"note: {note}", file=sys.stderr)
     if args.json:
         _print_json(answer.record)
-    else:
-        print(answer.text())
+    elif text := answer.text():
+        print(text)
     return answer.code
 
 
@@ -115,5 +103,6 @@ VERBS: Mapping[str, Verb] = {
     "whatif": whatif.VERB,
     "sweep": sweep.VERB,
     "validate": validate.VERB,
+    "report": report.VERB,
 }
 """Everything that the command line can do, in the order of its help."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from functools import partial
 
 from einfall.cli.answers import PICTURES, Answer, Mistakes
 from einfall.cli.figures import save
@@ -18,9 +17,6 @@ from einfall.cli.questions import (
 )
 from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
-
-if TYPE_CHECKING:
-    from einfall.einsum_cascades import Cascade
 
 
 def _analyze_options(parser: argparse.ArgumentParser) -> None:
@@ -36,6 +32,7 @@ def _analyze(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
     from einfall.einsum_cascades import load
     from einfall.einsum_cascades.shapes import rank_sizes
     from einfall.report.analysis import analysis_record, analysis_text
+    from einfall.report.drawings import analysis_drawings
 
     cascade = mistakes.note(lambda: load(args.cascade))
     if args.mask is not None:
@@ -49,17 +46,10 @@ def _analyze(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
         sizes = mistakes.note(lambda: rank_sizes(cascade, shape, tiles))
     cascade = mistakes.settled(cascade)
     record = analysis_record(cascade, sizes, word_bytes)
+    drawings = partial(analysis_drawings, cascade, record["passes"])
     if args.draw:
-        _draw(cascade, record["passes"], args.draw)
-    return Answer(record, lambda: analysis_text(cascade, record))
-
-
-def _draw(cascade: Cascade, passes: Mapping[str, int], path: str) -> None:
-    """Draw the graph, its boxes filled by pass over the rank that has the most."""
-    from einfall.plots import graph_figure
-
-    most = max(passes, key=passes.__getitem__)
-    save(graph_figure(cascade, most if passes[most] > 1 else None), path)
+        save(next(drawings())[1], args.draw)
+    return Answer(record, lambda: analysis_text(cascade, record), drawings=drawings)
 
 
 VERB = Verb(

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from einfall.scenarios.findings import Drawing
 
 T = TypeVar("T")
 
@@ -21,6 +24,7 @@ class Answer:
     """What a verb answers: a JSON document, the same for people, remarks, and the exit code.
 
     `problems` are mistakes in parts of what was asked; the rest is answered all the same.
+    `drawings` are the figures that show the answer, drawn when they are asked for.
     """
 
     record: Mapping[str, Any]
@@ -28,6 +32,7 @@ class Answer:
     notes: tuple[str, ...] = ()
     code: int = DONE
     problems: tuple[str, ...] = ()
+    drawings: Callable[[], Iterable[Drawing]] = tuple
 
 
 class BadInputError(ValueError):
@@ -102,6 +107,12 @@ def no() -> type[Exception]:
     from einfall.sim.mapping import DoesNotFitError
 
     return DoesNotFitError
+
+
+def refusal(error: Exception) -> Answer:
+    """The answer no, with its reason."""
+    record = {"fits": False, "why": str(error)}
+    return Answer(record, lambda: "", code=NO, problems=(str(error),))
 
 
 def lines(error: Exception) -> list[str]:

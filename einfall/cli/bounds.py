@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from einfall.cli.answers import BAD_INPUT, DONE, PICTURES, Answer, BadInputError, Mistakes
@@ -54,6 +55,7 @@ def _bounds(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
 
 def _one(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
     from einfall.report.bounds import bounds_record, bounds_text, end_to_end_record
+    from einfall.report.drawings import bounds_drawings
     from einfall.sim.bounds import Bounds
 
     share = mistakes.note(lambda: read_part("--share", args.share))
@@ -67,7 +69,8 @@ def _one(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
         record["end_to_end"] = end_to_end_record(record, share)
     record["notes"] = list(notes)
     _pictures(args, bounds)
-    return Answer(record, lambda: bounds_text(record), notes)
+    drawings = partial(bounds_drawings, bounds)
+    return Answer(record, lambda: bounds_text(record), notes, drawings=drawings)
 
 
 _Asked: TypeAlias = "tuple[Mask | HeadMasks, Tiling, dict[str, str], tuple[str, ...]]"
@@ -215,6 +218,7 @@ def _cases(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
 def _sweep(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
     from einfall.einsum_cascades.masks.natten import axes_of
     from einfall.report.bounds import choice_record, sweep_text
+    from einfall.report.drawings import stride_drawings
     from einfall.sim.strides import Axis, recommend, sweep_strides
 
     for name in ("stride", "mask", "shape", "share", "histogram"):
@@ -244,10 +248,8 @@ def _sweep(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
         "recommended": [choice_record(choice) for choice in near],
     }
     if args.draw:
-        from einfall.report.mask_figures import stride_figure
-
-        save(stride_figure(axes), args.draw)
-    return Answer(record, lambda: sweep_text(record))
+        save(next(stride_drawings(axes))[1], args.draw)
+    return Answer(record, lambda: sweep_text(record), drawings=lambda: stride_drawings(axes))
 
 
 VERB = Verb(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from einfall.cli.answers import PICTURES, Answer, Mistakes
 from einfall.cli.figures import save
-from einfall.cli.kinds import kind_of
+from einfall.cli.kinds import Estimated, kind_of
 from einfall.cli.questions import question_options
 from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
 
 if TYPE_CHECKING:
+    from einfall.scenarios.findings import Drawing
     from einfall.sim.events import Simulation, Span
 
 
@@ -30,7 +32,19 @@ def _estimate(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
     mistakes.add(unwritable("--timeline", args.timeline, PICTURES))
     found = kind_of(args).estimated(args, mistakes)
     _write_timeline(args, found.simulation, found.title)
-    return Answer(found.record, lambda: "\n\n".join(text() for text in found.texts), found.notes)
+    return Answer(
+        found.record,
+        lambda: "\n\n".join(text() for text in found.texts),
+        found.notes,
+        drawings=partial(_drawings, found),
+    )
+
+
+def _drawings(found: Estimated) -> Iterator[Drawing]:
+    from einfall.report.drawings import estimate_drawings
+
+    spans = _longest_phase(found.simulation) if found.simulation else ()
+    return estimate_drawings(found.record, spans)
 
 
 def _write_timeline(args: argparse.Namespace, simulation: Simulation | None, title: str) -> None:
@@ -40,7 +54,9 @@ def _write_timeline(args: argparse.Namespace, simulation: Simulation | None, tit
 
         write_trace(simulation, title, args.trace)
     if simulation is not None and args.timeline:
-        _draw_timeline(_longest_phase(simulation), args.timeline)
+        from einfall.report.drawings import timeline_drawing
+
+        save(timeline_drawing(_longest_phase(simulation))[1], args.timeline)
 
 
 def _longest_phase(simulation: Simulation) -> list[Span]:
@@ -53,22 +69,6 @@ def _longest_phase(simulation: Simulation) -> list[Span]:
     begin, end = sum(times[:longest]), sum(times[: longest + 1])
     inside = [s for s in simulation.timeline if begin <= (s.start_s + s.end_s) / 2 <= end]
     return sorted(inside, key=lambda span: [index for _, index in span.step])
-
-
-def _draw_timeline(spans: Sequence[Span], path: str) -> None:
-    """As many steps of the steady state as there are, up to three; everything if there is none."""
-    from einfall.plots import PlotError, figure, plot_timeline, steady_window
-
-    window = None
-    for steps in (3, 2, 1):
-        try:
-            window = steady_window(spans, steps)
-            break
-        except PlotError:
-            continue
-    sheet = figure()
-    plot_timeline(spans, sheet.subplots(), window)
-    save(sheet, path)
 
 
 VERB = Verb(

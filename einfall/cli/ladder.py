@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from einfall.cli.answers import PICTURES, Answer, BadInputError, Mistakes
@@ -48,15 +49,15 @@ def _ladder(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
 def _answer(
     args: argparse.Namespace, ladder: Ladder, what: dict[str, object], share: float | None
 ) -> Answer:
+    from einfall.report.drawings import ladder_drawings
     from einfall.report.ladder import ladder_record, ladder_text
 
     record = {**what, **ladder_record(ladder, share)}
+    drawings = partial(ladder_drawings, record)
     if args.draw:
-        from einfall.report.ladder import ladder_figure
-
-        save(ladder_figure(record), args.draw)
+        save(next(drawings())[1], args.draw)
     notes: Any = what.get("notes", ())
-    return Answer(record, lambda: ladder_text(record), tuple(notes))
+    return Answer(record, lambda: ladder_text(record), tuple(notes), drawings=drawings)
 
 
 # On a machine -------------------------------------------------------------------------------------
@@ -166,7 +167,8 @@ def _processors(text: str | None) -> int | None:
 
 def _published(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
     """The bounds of a published use case beside what was measured."""
-    from einfall.report.ladder import case_figure, case_record, case_text
+    from einfall.report.drawings import case_drawings
+    from einfall.report.ladder import case_record, case_text
     from einfall.validate.gna import CASES, measured
 
     for name in ("against", "shape", "mask", "mapping", "q_tile", "kv_tile", "processors", "on"):
@@ -176,9 +178,10 @@ def _published(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
     share = mistakes.note(lambda: read_part("--share", args.share))
     mistakes.refuse()
     record = case_record(args.cascade, CASES[args.cascade], measured(args.cascade), share)
+    drawings = partial(case_drawings, record)
     if args.draw:
-        save(case_figure(record), args.draw)
-    return Answer(record, lambda: case_text(record))
+        save(next(drawings())[1], args.draw)
+    return Answer(record, lambda: case_text(record), drawings=drawings)
 
 
 VERB = Verb(

@@ -32,7 +32,7 @@ def _run_scenario(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
     out = Path(args.out) if args.out else None
     figures = out is not None and not args.no_figures
     found = scenarios.run(args.scenario, out=out, figures=figures, accounting=args.accounting)
-    return Answer(found.record(), found.text)
+    return Answer(found.record(), found.text, drawings=found.drawings)
 
 
 VERB = Verb(

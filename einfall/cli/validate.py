@@ -133,6 +133,7 @@ def _with_timings(
     args: argparse.Namespace, name: str, file: Path, tolerance: float | None
 ) -> Answer:
     from einfall.hw_models import load
+    from einfall.report.drawings import comparison_drawings
     from einfall.report.validation import timings_record, timings_text
     from einfall.validate.compared import compare
 
@@ -145,7 +146,12 @@ def _with_timings(
     above = tolerance is not None and any(
         errors["mape"] > tolerance for errors in record["summary"].values()
     )
-    return Answer(record, lambda: timings_text(record), code=NO if above else DONE)
+    return Answer(
+        record,
+        lambda: timings_text(record),
+        code=NO if above else DONE,
+        drawings=lambda: comparison_drawings(record["rows"]),
+    )
 
 
 def _write(folder: str, found: Comparison) -> None:

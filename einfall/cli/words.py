@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from einfall import __version__
-from einfall.cli.answers import Answer, BadInputError, Mistakes, did_you_mean
+from einfall.cli.answers import Answer, BadInputError, Mistakes, did_you_mean, no, refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,23 @@ def parser_of(verbs_by_name: Mapping[str, Verb]) -> argparse.ArgumentParser:
         child.add_argument("--json", action="store_true", help="print one JSON document")
         child.set_defaults(answer=verb.answer, parser=child)
     return parser
+
+
+def read_words(
+    verbs_by_name: Mapping[str, Verb], words: Sequence[str], mistakes: Mistakes
+) -> argparse.Namespace:
+    """The options of a command; words that its verb does not know are noted as mistakes."""
+    args, unknown = parser_of(verbs_by_name).parse_known_args(words)
+    mistakes.problems += unknown_words(args.parser, unknown)
+    return args
+
+
+def answered(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
+    """What the verb answers; that nothing fits is an answer, too."""
+    try:
+        return args.answer(args, mistakes)
+    except no() as error:
+        return refusal(error)
 
 
 def option(parser: argparse.ArgumentParser, name: str, metavar: str, about: str) -> None:

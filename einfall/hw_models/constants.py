@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
 
+import einfall
 from einfall.hw_models.spatial_array import Op
 from einfall.hw_models.yaml_door import Source, Spec
 from einfall.units import format_quantity, unit_of
 
+_PACKAGE = Path(einfall.__file__).parent
 _UNKNOWN = Source("assumption", "no source given")
 
 
@@ -40,9 +43,21 @@ class Constant:
             "text": self.text,
             "status": self.source.status,
             "source": self.source.text,
-            "file": self.source.file,
+            "file": told_file(self.source.file),
             "line": self.source.line,
         }
+
+
+def told_file(path: str) -> str:
+    """A file without the folders of this computer: those of the package begin with `einfall/`.
+
+    >>> told_file(str(_PACKAGE / "hw_models" / "x.yaml")), told_file("/home/me/chip.yaml")
+    ('einfall/hw_models/x.yaml', 'chip.yaml')
+    """
+    file = Path(path)
+    if file.is_relative_to(_PACKAGE):
+        return file.relative_to(_PACKAGE.parent).as_posix()
+    return file.name if file.is_absolute() else path
 
 
 def constants(machine: Spec, *, defaults: bool = False) -> dict[str, Constant]:

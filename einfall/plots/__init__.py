@@ -19,6 +19,7 @@ from einfall.plots.estimates import (
     unit_table,
 )
 from einfall.plots.graph import graph_figure, graph_table, plot_graph
+from einfall.plots.inline import inline_svg, once
 from einfall.plots.ladder import ladder_figure, ladders_figure, plot_ladder, plot_ladders
 from einfall.plots.masks import (
     MaskTiles,
@@ -76,11 +77,13 @@ __all__ = [
     "figure",
     "graph_figure",
     "graph_table",
+    "inline_svg",
     "ladder_figure",
     "ladders_figure",
     "lines_figure",
     "mask_figure",
     "mask_table",
+    "once",
     "pareto_table",
     "plot_bound_heatmap",
     "plot_energy",

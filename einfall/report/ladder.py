@@ -133,7 +133,7 @@ def case_text(record: Mapping[str, Any]) -> str:
     cells = [
         [
             f"{_case(record, row)}{row['gpu']} {row['pattern']} {row['stride']}",
-            *(f"{row[name]:.2f}" for name in _NOTIONS),
+            *(f"{row[name]:.2f}" for name in NOTIONS),
         ]
         for row in record["rows"]
     ]
@@ -152,13 +152,14 @@ def _case(record: Mapping[str, Any], row: Mapping[str, Any]) -> str:
     return "" if row["case"] == record["case"] else f"{row['case']} "
 
 
-_NOTIONS = (
+NOTIONS = (
     "flop_speedup",
     "tile_speedup_total",
     "tile_speedup_worst_q_tile",
     "measured_kernel",
     "measured_with_permute",
 )
+"""Columns of a use case: three bounds, then what was measured."""
 
 
 def case_figure(record: Mapping[str, Any]) -> Figure:
@@ -175,6 +176,6 @@ def case_figure(record: Mapping[str, Any]) -> Figure:
             "kind": "measured" if name.startswith("measured") else "bound",
         }
         for row in record["rows"]
-        for name, notion in zip(names, _NOTIONS, strict=True)
+        for name, notion in zip(names, NOTIONS, strict=True)
     ]
     return ladders_figure(rows, title=record["about"])

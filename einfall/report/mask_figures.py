@@ -71,13 +71,12 @@ def histogram_figure(bounds: Bounds) -> Figure:
     return sheet
 
 
-def stride_figure(axes: Sequence[Axis]) -> Figure:
+def stride_table(axes: Sequence[Axis]) -> list[dict[str, object]]:
     """The worst-tile bound by stride and window: the strides worth their price, windows around.
 
     Windows keep the proportions of the one asked: multiples of its key tile in every dimension,
     from one tile up to the whole input.
     """
-    from einfall.plots import bound_heatmap_figure
     from einfall.sim.strides import sweep_strides
 
     rows = []
@@ -90,7 +89,7 @@ def stride_figure(axes: Sequence[Axis]) -> Figure:
         for stride in sorted(strides, key=lambda s: (prod(s), s))[:_STRIDES]:
             if all(s <= w for s, w in zip(stride, window, strict=True)):
                 rows.append(_cell(axes, window, stride))
-    return bound_heatmap_figure(rows, title="Worst-tile bound by stride and window")
+    return rows
 
 
 def _windows(axes: Sequence[Axis]) -> list[tuple[int, ...]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import re
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from textwrap import fill
 from typing import TYPE_CHECKING
 
@@ -16,8 +18,28 @@ WIDEST = 110
 """Columns of the widest line that is still read at a glance."""
 
 
+_WIDTH: ContextVar[int] = ContextVar("width", default=0)
+
+
+@contextmanager
+def width(characters: int) -> Generator[None]:
+    """Lines of so many columns, whatever the terminal has."""
+    before = _WIDTH.set(characters)
+    try:
+        yield
+    finally:
+        _WIDTH.reset(before)
+
+
 def columns() -> int:
-    """Width of the terminal, 80 where there is none, never more than `WIDEST`."""
+    """Width of the terminal, 80 where there is none, never more than `WIDEST`.
+
+    >>> with width(50):
+    ...     columns()
+    50
+    """
+    if _WIDTH.get():
+        return _WIDTH.get()
     return max(40, min(WIDEST, shutil.get_terminal_size((80, 24)).columns))
 
 

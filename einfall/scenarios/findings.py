@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -41,12 +41,17 @@ class Told(Protocol):
 
 @dataclass(frozen=True)
 class Findings:
-    """What a scenario came to: tables by the name of their file, and what to print."""
+    """What a scenario came to: tables by the name of their file, what to print, what to draw."""
 
     scenario: Told
     tables: Mapping[str, Sequence[Record]]
     sections: Sequence[str]
     paths: tuple[Path, ...] = ()
+    draw: Callable[[Findings], Iterable[Drawing]] = field(default=lambda _: (), repr=False)
+
+    def drawings(self) -> Iterable[Drawing]:
+        """The figures, drawn when they are asked for."""
+        return self.draw(self)
 
     def text(self) -> str:
         """What is printed: the sections, and the files."""

@@ -16,15 +16,12 @@ from einfall.sim.choice import mapping_for
 from einfall.sim.estimate import estimate
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from einfall.plots import Record
+    from einfall.scenarios.findings import Drawing
 
 KERNELS = ("attention", "end_to_end")
 STEPS = 3
 """Steps of the steady state that the timeline shows."""
-
-_Drawing = tuple[str, "Figure", Sequence["Record"]]
 
 
 def draw(scenario: FuseMax, rows: Sequence[Record], out: Path) -> tuple[Path, ...]:
@@ -40,12 +37,13 @@ def draw(scenario: FuseMax, rows: Sequence[Record], out: Path) -> tuple[Path, ..
     """
     meta = {"command": f"einfall run {scenario.name}", "source": scenario.source}
     paths: list[Path] = []
-    for name, figure, data in _drawings(scenario, rows):
+    for name, figure, data in drawings(scenario, rows):
         paths += plots.save(figure, out / name, data, meta)
     return tuple(paths)
 
 
-def _drawings(scenario: FuseMax, rows: Sequence[Record]) -> Iterator[_Drawing]:
+def drawings(scenario: FuseMax, rows: Sequence[Record]) -> Iterator[Drawing]:
+    """Every figure that a scenario has the rows for: name, figure, the records it shows."""
     others = [scenario.baseline, *(c.against for c in scenario.claims)]
     kernels = [k for k in KERNELS if any(row["kernel"] == k for row in rows)]
     for kernel in kernels:
@@ -65,7 +63,7 @@ def _drawings(scenario: FuseMax, rows: Sequence[Record]) -> Iterator[_Drawing]:
         yield _timeline(scenario)
 
 
-def _timeline(scenario: FuseMax) -> _Drawing:
+def _timeline(scenario: FuseMax) -> Drawing:
     """A few steps of the design, simulated task by task."""
     config = scenario.design
     cascade, machine = library.load(config.cascade), hw_models.load(config.machine)

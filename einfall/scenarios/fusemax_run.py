@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from einfall import __version__
 from einfall.files import csv_text, json_text, write_texts
@@ -16,6 +16,9 @@ from einfall.scenarios.fusemax import COLUMNS, Answers, FuseMax, answers
 from einfall.scenarios.headlines import Headline, headlines, shown
 from einfall.sim.accounting import ARTIFACT, MODES, PHYSICAL
 from einfall.units import format_quantity
+
+if TYPE_CHECKING:
+    from einfall.scenarios.findings import Drawing
 
 FILES: Mapping[str, str] = {ARTIFACT.name: "results.csv", PHYSICAL.name: "results_physical.csv"}
 """Where the rows of each accounting go."""
@@ -58,6 +61,12 @@ class Result:
             "overflow": self._overflow_records(),
             "files": [str(path) for path in self.paths],
         }
+
+    def drawings(self) -> Iterator[Drawing]:
+        """The figures that the scenario has the rows for, drawn when they are asked for."""
+        from einfall.scenarios.fusemax_figures import drawings
+
+        return drawings(self.scenario, self.rows)
 
     def _means(self) -> str:
         if not any(self.headlines.values()):

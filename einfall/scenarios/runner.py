@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from einfall.scenarios import fusemax_run, library
 from einfall.scenarios.optical import fit, networks, region
 from einfall.scenarios.optical.run import runner
+
+if TYPE_CHECKING:
+    from einfall.scenarios.findings import Drawing
 
 
 class Result(Protocol):
@@ -23,6 +26,9 @@ class Result(Protocol):
 
     def record(self) -> dict[str, Any]:
         """The JSON document."""
+
+    def drawings(self) -> Iterable[Drawing]:
+        """The figures, drawn when they are asked for."""
 
 
 class Runner(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,8 +25,8 @@ def runner(answer: Callable[[ScenarioT], Findings]) -> Callable[..., Findings]:
     ) -> Findings:
         if accounting is not None:
             raise SpecError([_no_accounting(scenario, accounting)])
-        found = answer(scenario)
-        return found if out is None else found.written(out, _drawn(found) if figures else ())
+        found = replace(answer(scenario), draw=_drawn)
+        return found if out is None else found.written(out, found.drawings() if figures else ())
 
     return run
 
