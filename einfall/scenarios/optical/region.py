@@ -27,19 +27,17 @@ from einfall.hw_models.yaml_door import Spec
 from einfall.scenarios.findings import Findings, Record, number
 from einfall.scenarios.optical.costs import Cost, Demand, optical, roofline
 from einfall.scenarios.optical.layers import WORD_BYTES
-from einfall.scenarios.optical.systems import System, tiles_of
+from einfall.scenarios.optical.systems import System
 from einfall.scenarios.optical.texts import amount, times
 from einfall.scenarios.tables import text_table
-from einfall.sim.optical.correlation import Correlation
+from einfall.sim.optical.correlation import Correlation, Pitch
 from einfall.sim.optical.estimate import estimate
-from einfall.sim.optical.mapping import OpticalMapping
-from einfall.sim.optical.tilings import Name, tilings
+from einfall.sim.optical.tilings import Name, tiles_of, tilings
 from einfall.units import Seconds
 
 CASCADE = "convsharevit_block"
 
 Count = Annotated[int, Field(ge=1)]
-Pitch = Literal["full", "clean"]
 PITCHES: tuple[Pitch, ...] = ("full", "clean")
 
 
@@ -163,7 +161,7 @@ def convolutions_per_image(
     """
     frames = 0
     for layer in network.layers(batch, projection=projection):
-        pitch = layer.full_pitch() if way.pitch == "full" else layer.clean_pitch()
+        pitch = layer.pitch(way.pitch)
         frames += min(int(t.frames) for t in tilings(layer, side, pitch, way.tiling))
     return network.depth * frames / batch
 
@@ -171,7 +169,7 @@ def convolutions_per_image(
 def filling_batch(scenario: OpticalRegion, pitch: Pitch) -> int:
     """Images whose tokens fill a plane beside each other: ⌊⌊R/s⌋² / T⌋, 1 at least."""
     layer = next(scenario.network.layers(1, projection=False))
-    tiles = tiles_of(layer, scenario.optics, OpticalMapping(pitch=pitch))
+    tiles = int(tiles_of(scenario.optics.side, layer.pitch(pitch)))
     return max(1, tiles // scenario.network.tokens)
 
 

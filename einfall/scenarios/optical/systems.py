@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, field_validator, model_validator
@@ -14,7 +13,7 @@ from einfall.hw_models.yaml_door import Spec, SpecError
 from einfall.sim.mapping import MappingError
 from einfall.sim.optical.correlation import Correlation
 from einfall.sim.optical.mapping import BEST, OpticalMapping, parse_mapping
-from einfall.sim.optical.tilings import tiles_a_side
+from einfall.sim.optical.tilings import tiles_of
 
 FILLED = "filled"
 """A batch whose images fill planes; on other machines it is without bound."""
@@ -101,12 +100,5 @@ def filling(correlation: Correlation, optics: Optical4f, mapping: OpticalMapping
     >>> filling(first, load("optical_4f_ideal"), parse_mapping("batch:pitch=full"))
     3136
     """
-    tiles = tiles_of(correlation, optics, mapping)
+    tiles = int(tiles_of(optics.side, correlation.pitch(mapping.pitch)))
     return tiles * -(-AT_LEAST // tiles) if tiles else 0
-
-
-def tiles_of(correlation: Correlation, optics: Optical4f, mapping: OpticalMapping) -> int:
-    """Tiles of a plane at the pitch of a mapping: ⌊R/s⌋²."""
-    full = mapping.pitch == "full"
-    pitch = correlation.full_pitch() if full else correlation.clean_pitch()
-    return prod(int(n) for n in tiles_a_side(correlation, optics.side, pitch))

@@ -9,6 +9,8 @@ from einfall.sim.numeric import Number, maximum
 
 Mode = Literal["full", "same", "valid", "circular"]
 
+Pitch = Literal["clean", "full"]
+
 Sides = tuple[Number, Number]
 """Rows and columns."""
 
@@ -71,6 +73,10 @@ class Correlation:
         """
         rows, columns = self.kernel_sides
         return self.pairs * self.output_pixels * rows * columns
+
+    def pitch(self, which: Pitch) -> Sides:
+        """The clean pitch, or the full one."""
+        return self.full_pitch() if which == "full" else self.clean_pitch()
 
     def clean_pitch(self) -> Sides:
         """Rows and columns between maps so that no output touches what counts of another.

@@ -18,6 +18,7 @@ from einfall.sim.optical import host, light
 from einfall.sim.optical.frames import Layer
 from einfall.sim.optical.lowering import lower
 from einfall.sim.optical.mapping import OpticalMapping
+from einfall.sim.optical.tilings import tiles_of
 from einfall.sim.pipeline import Phase, Task
 from einfall.sim.pipeline_estimate import PipelineEstimate, plain_record
 
@@ -146,7 +147,10 @@ class OpticalEstimate(PipelineEstimate):
     @property
     def _plane(self) -> float:
         """Tiles that hold a useful pair, over all tiles of all frames."""
-        full = sum(layer.frames * tiles(layer, self.device.side) for layer in self.layers)
+        full = sum(
+            layer.frames * int(tiles_of(self.device.side, layer.tiling.pitch))
+            for layer in self.layers
+        )
         useful = sum(float(layer.correlation.pairs) for layer in self.layers)
         return useful / full if full else 0.0
 
@@ -173,12 +177,6 @@ class OpticalEstimate(PipelineEstimate):
             "layers": [_layer_record(layer, self.device) for layer in self.layers],
             "breakdown": [plain_record(asdict(line)) for line in self.breakdown],
         }
-
-
-def tiles(layer: Layer, side: int) -> int:
-    """Tiles of a full plane at the pitch of a layer."""
-    rows, columns = (int(p) for p in layer.tiling.pitch)
-    return (side // rows) * (side // columns)
 
 
 def _layer_record(layer: Layer, optics: Optical4f) -> dict[str, Any]:

@@ -25,8 +25,9 @@ from einfall.hw_models.optical_4f import Optical4f
 from einfall.sim.ladder import Ladder, Rung
 from einfall.sim.numeric import Number
 from einfall.sim.optical import light
-from einfall.sim.optical.estimate import OpticalEstimate, tiles
+from einfall.sim.optical.estimate import OpticalEstimate
 from einfall.sim.optical.frames import Layer
+from einfall.sim.optical.tilings import tiles_of
 from einfall.sim.pipeline import busy_s
 from einfall.units import format_quantity
 
@@ -66,7 +67,7 @@ def _floors(e: OpticalEstimate, layer: Layer, busy: Mapping[str, float]) -> dict
     optics = e.device
     exposures = 1 if e.accounting.published else light.exposures(optics, optics.word_bits)
     single, frame = least_frame_s(optics), least_frame_s(optics, exposures)
-    full = float(layer.correlation.pairs) / tiles(layer, optics.side)
+    full = float(layer.correlation.pairs) / float(tiles_of(optics.side, layer.tiling.pitch))
     each = {
         "operation count": full * single,
         "signs and bits": full * layer.planes.sigma * float(layer.planes.rho) * frame,

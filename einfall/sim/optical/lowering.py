@@ -140,7 +140,7 @@ def layers(
     name: str, c: Correlation, optics: Optical4f, mapping: OpticalMapping
 ) -> Iterator[Layer]:
     """Every way to lay a correlation on the planes that the mapping allows."""
-    pitch = c.full_pitch() if mapping.pitch == "full" else c.clean_pitch()
+    pitch = c.pitch(mapping.pitch)
     shown: Planes = planes(c, optics, mapping.signs)
     orders: tuple[Held, Held] = ("input", "mask")
     for tiling in dict.fromkeys(tilings(c, optics.side, pitch, mapping.tiling)):
@@ -180,7 +180,7 @@ def _writes(layer: Layer) -> int:
 
 
 def _too_large(name: str, c: Correlation, optics: Optical4f, mapping: OpticalMapping) -> str:
-    pitch = c.full_pitch() if mapping.pitch == "full" else c.clean_pitch()
+    pitch = c.pitch(mapping.pitch)
     rows, columns = (int(p) for p in pitch)
     return (
         f"{name} on {optics.name}: wanted a map and a kernel that fit its plane of {optics.side} "

@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from einfall.einsum_cascades.checks import hint
 from einfall.sim.mapping import MappingError
+from einfall.sim.optical.correlation import Pitch
 from einfall.sim.optical.planes import Signs
 from einfall.sim.optical.tilings import NAMES, Name
 
@@ -38,7 +39,7 @@ class OpticalMapping:
     """
 
     tiling: Name | None = None
-    pitch: Literal["clean", "full"] = "clean"
+    pitch: Pitch = "clean"
     signs: Signs = "split"
     inputs: Literal["signed", "nonnegative"] = "signed"
     data: Literal["host", "optics"] = "host"

@@ -69,20 +69,24 @@ class Tiling:
         return self.groups**2 * self.images * self.kernels * self.channels
 
 
-def tiles_a_side(correlation: Correlation, side: Number, pitch: Sides) -> Sides:
+def tiles_a_side(side: Number, pitch: Sides) -> Sides:
     """Tiles along each side of the plane: ⌊R/s⌋.
 
     >>> c = Correlation(1, 1, (32, 32), (7, 7), "same")
-    >>> tiles_a_side(c, 2160, c.full_pitch())  # 56² = 3136, FatNet's batch
+    >>> tiles_a_side(2160, c.full_pitch())
     (56, 56)
     """
     rows, columns = pitch
     return floor_div(side, rows), floor_div(side, columns)
 
 
-def fits(correlation: Correlation, side: int, pitch: Sides) -> bool:
-    """Whether one pair fits the plane."""
-    return all(int(n) >= 1 for n in tiles_a_side(correlation, side, pitch))
+def tiles_of(side: Number, pitch: Sides) -> Number:
+    """Tiles of a plane: ⌊R/s⌋²; 0 where not even one pair fits.
+
+    >>> tiles_of(2160, (38, 38))  # FatNet's batch
+    3136
+    """
+    return prod(tiles_a_side(side, pitch))
 
 
 def none(c: Correlation, side: Number, pitch: Sides) -> Tiling:
@@ -97,7 +101,7 @@ def batch(c: Correlation, side: Number, pitch: Sides) -> Tiling:
     >>> batch(c, 2160, c.full_pitch()).frames
     192
     """
-    n = prod(tiles_a_side(c, side, pitch))
+    n = tiles_of(side, pitch)
     images = minimum(n, c.images)
     return Tiling(
         "batch", pitch, images, 1, c.groups * c.channels, ceil_div(c.images, n), c.kernels
@@ -106,7 +110,7 @@ def batch(c: Correlation, side: Number, pitch: Sides) -> Tiling:
 
 def kernel(c: Correlation, side: Number, pitch: Sides) -> Tiling:
     """Kernels fill the mask."""
-    n = prod(tiles_a_side(c, side, pitch))
+    n = tiles_of(side, pitch)
     kernels = minimum(n, c.kernels)
     return Tiling(
         "kernel", pitch, 1, kernels, c.groups * c.channels, c.images, ceil_div(c.kernels, n)
@@ -122,10 +126,10 @@ def channel(c: Correlation, side: Number, pitch: Sides) -> Tiling:
     >>> channel(conv, 2160, conv.full_pitch()).frames  # 225 groups of 8 x 8 channels would fit
     64
     """
-    n = min(tiles_a_side(c, side, pitch))
+    n = min(tiles_a_side(side, pitch))
     across = minimum(n, _root(c.channels))
     together = minimum(across**2, c.channels)
-    room = prod(floor_div(each, across) for each in tiles_a_side(c, side, pitch))
+    room = prod(floor_div(each, across) for each in tiles_a_side(side, pitch))
     return Tiling(
         "channel",
         pitch,
@@ -160,7 +164,7 @@ def mixes(c: Correlation, side: int, pitch: Sides) -> Iterator[Tiling]:
     Along a side, a images lie at the pitch s and b kernels at a·s, where a·b·s <= R. They are
     spread evenly over frames, so that no more of the plane is lit than has to be.
     """
-    rows, columns = (int(n) for n in tiles_a_side(c, side, pitch))
+    rows, columns = (int(n) for n in tiles_a_side(side, pitch))
     shares = {
         (a * b, (rows // a) * (columns // b)) for a in _useful(rows) for b in _useful(columns)
     }
@@ -207,7 +211,7 @@ def _undominated(shares: set[tuple[int, int]]) -> Iterator[tuple[int, int]]:
 
 def tilings(c: Correlation, side: int, pitch: Sides, name: Name | None = None) -> Iterator[Tiling]:
     """The tilings of a name, or all of them; none where a single pair does not fit the plane."""
-    if not fits(c, side, pitch):
+    if not tiles_of(side, pitch):
         return
     single = {"none": none, "batch": batch, "kernel": kernel, "channel": channel}
     for each, make in single.items():
