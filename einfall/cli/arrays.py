@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from einfall.cli.answers import Answer, Mistakes
-from einfall.cli.kinds import Asked, Estimated, Words, told
+from einfall.cli.kinds import Asked, Estimated, Words, compared, told
 from einfall.cli.questions import read_machine, read_question, read_what, remarks, whole_shape
 
 if TYPE_CHECKING:
@@ -77,19 +77,6 @@ def laddered(
     """The rungs, and what they compare."""
     from einfall.sim.ladder import machine_ladder
 
-    asked = mistakes.note(lambda: read_question(args, Mistakes()))
-    base = mistakes.note(lambda: read_question(baseline, Mistakes()))
-    question, before = mistakes.settled(asked), mistakes.settled(base)
-    found, base_found = (q.estimate(simulate=args.simulate) for q in (question, before))
-    ladder = machine_ladder(question.cascade, found, before.cascade, base_found)
-    return ladder, {
-        "cascade": question.cascade.name,
-        "against": before.cascade.name,
-        "machine": question.machine.name,
-        "mapping": question.mapping.name,
-        "base_mapping": before.mapping.name,
-        "mask": args.mask or "dense",
-        "base_mask": baseline.mask or "dense",
-        "shape": question.whole_shape(),
-        "simulated": args.simulate,
-    }
+    return compared(
+        args, baseline, mistakes, read_question, lambda one, base: machine_ladder(*one, *base)
+    )

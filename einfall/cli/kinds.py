@@ -138,3 +138,35 @@ def told(
         texts.append(explanation.text)
     title = f"{found.cascade} on {found.machine}, mapping {found.mapping.name}"
     return Estimated(record, tuple(texts), remarks, title, found.simulation)
+
+
+def compared(  # noqa: PLR0913  two questions, and how a kind reads and compares them
+    args: argparse.Namespace,
+    baseline: argparse.Namespace,
+    mistakes: Mistakes,
+    read: Callable[[argparse.Namespace, Mistakes], Any],
+    ladder: Callable[[Any, Any], Ladder],
+    notes: Callable[[Any, Any], Mapping[str, object]] = lambda found, before: {},
+) -> tuple[Ladder, dict[str, object]]:
+    """The rungs of one question by a Pipeline against another, and what they compare.
+
+    `ladder` is given both as (cascade, estimate), `notes` both estimates.
+    """
+    from einfall.cli.answers import Mistakes as Own
+
+    asked = mistakes.note(lambda: read(args, Own()))
+    base = mistakes.note(lambda: read(baseline, Own()))
+    question, before = mistakes.settled(asked), mistakes.settled(base)
+    found, base_found = (q.estimate(simulate=args.simulate) for q in (question, before))
+    return ladder((question.cascade, found), (before.cascade, base_found)), {
+        "cascade": question.cascade.name,
+        "against": before.cascade.name,
+        "machine": question.machine.name,
+        "mapping": question.mapping.name,
+        "base_mapping": before.mapping.name,
+        "mask": args.mask or "dense",
+        "base_mask": baseline.mask or "dense",
+        "shape": question.whole_shape(),
+        "simulated": args.simulate,
+        **notes(found, base_found),
+    }

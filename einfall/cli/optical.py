@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from einfall.cli.answers import Answer, BadInputError, Mistakes
-from einfall.cli.kinds import Asked, Estimated, Words, told
+from einfall.cli.kinds import Asked, Estimated, Words, compared, told
 from einfall.cli.questions import read_accounting, read_machine, read_what, whole_shape
 
 if TYPE_CHECKING:
@@ -26,13 +26,13 @@ class OpticalQuestion:
 
     cascade: Cascade
     shape: Mapping[str, int]
-    optics: Optical4f
+    machine: Optical4f
     mapping: OpticalMapping
     accounting: Accounting
 
     def on(self, optics: Optical4f) -> OpticalQuestion:
         """The same question of another system; a tiling that is not named is chosen anew."""
-        return replace(self, optics=optics)
+        return replace(self, machine=optics)
 
     def estimate(self, *, simulate: bool = False) -> OpticalEstimate:
         """The answer, by the closed form or by the event simulation."""
@@ -41,11 +41,15 @@ class OpticalQuestion:
         return estimate(
             self.cascade,
             self.shape,
-            self.optics,
+            self.machine,
             self.mapping,
             accounting=self.accounting,
             simulate=simulate,
         )
+
+    def whole_shape(self) -> dict[str, Any]:
+        """Size of every shape key of the cascade, defaults filled in."""
+        return whole_shape(self.cascade, self.shape)
 
 
 def read_optical_question(args: argparse.Namespace, mistakes: Mistakes) -> OpticalQuestion:
@@ -68,12 +72,12 @@ def read_optical_question(args: argparse.Namespace, mistakes: Mistakes) -> Optic
 def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
     """The question; `mistakes` may hold some of its options already."""
     question = read_optical_question(args, mistakes)
-    host = question.optics.host.machine
+    host = question.machine.host.machine
     whose = f"the numbers of the host, {host}, are its own: --set host.machine=FILE.yaml"
     return Asked(
         question.cascade.name,
-        question.optics,
-        whole_shape(question.cascade, question.shape),
+        question.machine,
+        question.whole_shape(),
         args.simulate,
         lambda machine, simulate: question.on(machine).estimate(simulate=simulate),
         lambda found: found.mapping.name,
@@ -86,7 +90,7 @@ def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
     from einfall.report.optical_estimates import explain_optics, optical_estimate_text
 
     question = read_optical_question(args, mistakes)
-    shape = whole_shape(question.cascade, question.shape)
+    shape = question.whole_shape()
     return told(
         args,
         lambda simulate: question.estimate(simulate=simulate),
@@ -119,19 +123,11 @@ def laddered(
     """The rungs, and what they compare."""
     from einfall.sim.optical.ladder import optical_ladder
 
-    asked = mistakes.note(lambda: read_optical_question(args, Mistakes()))
-    base = mistakes.note(lambda: read_optical_question(baseline, Mistakes()))
-    question, before = mistakes.settled(asked), mistakes.settled(base)
-    found, base_found = (q.estimate(simulate=args.simulate) for q in (question, before))
-    return optical_ladder(found, base_found), {
-        "cascade": question.cascade.name,
-        "against": before.cascade.name,
-        "machine": question.optics.name,
-        "mapping": question.mapping.name,
-        "base_mapping": before.mapping.name,
-        "mask": args.mask or "dense",
-        "base_mask": baseline.mask or "dense",
-        "shape": whole_shape(question.cascade, question.shape),
-        "simulated": args.simulate,
-        "notes": list(dict.fromkeys((*found.notes, *base_found.notes))),
-    }
+    return compared(
+        args,
+        baseline,
+        mistakes,
+        read_optical_question,
+        lambda one, base: optical_ladder(one[1], base[1]),
+        lambda found, before: {"notes": list(dict.fromkeys((*found.notes, *before.notes)))},
+    )

@@ -79,17 +79,20 @@ def whole_shape(cascade: Cascade, shape: Mapping[str, int]) -> dict[str, Any]:
     return {r.shape_key: sizes[r.symbol] for r in cascade.ranks if r.shape_key}
 
 
-def question_options(parser: argparse.ArgumentParser) -> None:
-    """The options of every verb that asks of a cascade on a machine."""
+def where_options(parser: argparse.ArgumentParser) -> None:
+    """The machine and the shape."""
     option(parser, "--on", "MACHINE", "a machine that ships, or a file.yaml (needed)")
     option(parser, "--shape", "KEY=SIZE,…", "sizes; heads=12,queries=16K,head_dim=64 (needed)")
-    option(
-        parser, "--mapping", "NAME", "a mapping or a file.yaml, on a GPU a kernel; else what suits"
-    )
-    option(parser, "--mask", "MASK", MASK_HELP)
+
+
+def word_options(parser: argparse.ArgumentParser) -> None:
+    """The size of an element, in either way to say it."""
     option(parser, "--dtype", "TYPE", f"size of an element by type: {', '.join(DTYPES)}")
     option(parser, "--word", "8bit", "size of an element; that of the machine if left out")
-    option(parser, "--accounting", "MODE", "physical (default), or artifact: as published")
+
+
+def set_option(parser: argparse.ArgumentParser) -> None:
+    """Machine fields anew, as often as there are."""
     parser.add_argument(
         "--set",
         dest="overrides",
@@ -98,6 +101,18 @@ def question_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="a machine field anew: dram.bandwidth=2x, clock=+10%%, buffer.capacity=8MiB",
     )
+
+
+def question_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every verb that asks of a cascade on a machine."""
+    where_options(parser)
+    option(
+        parser, "--mapping", "NAME", "a mapping or a file.yaml, on a GPU a kernel; else what suits"
+    )
+    option(parser, "--mask", "MASK", MASK_HELP)
+    word_options(parser)
+    option(parser, "--accounting", "MODE", "physical (default), or artifact: as published")
+    set_option(parser)
     parser.add_argument("--simulate", action="store_true", help="place every task in time")
 
 

@@ -6,7 +6,7 @@ import argparse
 
 from einfall.cli.answers import Answer, BadInputError, Mistakes, did_you_mean
 from einfall.cli.kinds import kind_of
-from einfall.cli.questions import DTYPES, MASK_HELP
+from einfall.cli.questions import MASK_HELP, set_option, where_options, word_options
 from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
 
@@ -19,8 +19,7 @@ LIMIT = 10
 
 def _options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cascade", metavar="CASCADE", help="a name of the library, or a file")
-    option(parser, "--on", "MACHINE", "a machine that ships, or a file.yaml (needed)")
-    option(parser, "--shape", "KEY=SIZE,…", "sizes; heads=12,queries=16K,head_dim=64 (needed)")
+    where_options(parser)
     option(parser, "--objective", "WHAT", "latency (default), energy, or edp: their product")
     parser.add_argument(
         "--pareto", action="store_true", help="also all that none beats in time, energy and buffer"
@@ -29,16 +28,8 @@ def _options(parser: argparse.ArgumentParser) -> None:
     option(parser, "--limit", "10", "rows of the Pareto set, of kernels, that are printed")
     option(parser, "--out", "FILE.yaml", "write the mapping, for estimate --mapping FILE.yaml")
     option(parser, "--mask", "MASK", f"on a GPU: {MASK_HELP}")
-    option(parser, "--dtype", "TYPE", f"size of an element by type: {', '.join(DTYPES)}")
-    option(parser, "--word", "8bit", "size of an element; that of the machine if left out")
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        metavar="PATH=VALUE",
-        action="append",
-        default=[],
-        help="a machine field anew: dram.bandwidth=2x, clock=+10%%, buffer.capacity=8MiB",
-    )
+    word_options(parser)
+    set_option(parser)
     parser.set_defaults(mapping=None, accounting=None)
 
 
