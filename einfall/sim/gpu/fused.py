@@ -9,7 +9,7 @@ from einfall.sim.gpu.makespan import Makespan
 from einfall.sim.gpu.memory import Traffic, streamed
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, Tile
-from einfall.sim.gpu.steps import flops_of_step, step
+from einfall.sim.gpu.steps import Step, flops_of_step, step
 from einfall.sim.gpu.terms import Terms
 from einfall.sim.gpu.tiles import Ragged, count
 from einfall.sim.numeric import Number, maximum
@@ -74,12 +74,27 @@ def _lower(  # noqa: PLR0913  the three values, and the tile among them
     places = gpu.sms * resident
     extra = fit.block_cycles / one.cycles(fit.overlap, resident)
     span = schedule(ragged, heads, places, kernel.order, extra, exact=exact)
+    traffic = _traffic(problem, gpu, tile, ragged, heads, places)
+    return launch_of(kernel, tile, problem, one, span, traffic, resident, ragged.total * heads)
+
+
+def launch_of(  # noqa: PLR0913  what a launch is made of
+    kernel: KernelSchedule,
+    tile: Tile,
+    problem: Problem,
+    one: Step,
+    span: Makespan,
+    traffic: Traffic,
+    resident: Number,
+    steps: Number,
+) -> Lowered:
+    """A launch of so many steps in all, whose blocks span the SMs as told; numbers or arrays."""
     return Lowered(
         step=one,
         span=span,
-        traffic=_traffic(problem, gpu, tile, ragged, heads, places),
+        traffic=traffic,
         resident=resident,
-        steps=ragged.total * heads,
+        steps=steps,
         side_bytes=side_bytes(problem),
         low_bits=problem.low_bits,
         combines=0,

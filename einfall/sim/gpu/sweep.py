@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from einfall.hw_models.gpu import Gpu
-from einfall.sim.gpu.fused import overhead, side_bytes
+from einfall.sim.gpu.fused import launch_of
 from einfall.sim.gpu.lowered import Lowered, work
 from einfall.sim.gpu.makespan import Makespan
 from einfall.sim.gpu.memory import streamed
 from einfall.sim.gpu.power import BURST_S, Regime, clock_hz
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, ScheduleError, Tile
-from einfall.sim.gpu.steps import flops_of_step, step
+from einfall.sim.gpu.steps import step
 from einfall.sim.numeric import Number, ceil_div, maximum, minimum
 
 
@@ -65,21 +65,8 @@ def lower(
     issued = total * heads * tile.keys * width * problem.kv_element_bytes
     together = maximum(1.0, places / tiles / problem.group)
     concurrent = minimum(together, problem.batch * problem.kv_heads)
-    return Lowered(
-        step=one,
-        span=span,
-        traffic=streamed(problem, gpu, issued, concurrent),
-        resident=resident,
-        steps=total * heads,
-        side_bytes=side_bytes(problem),
-        low_bits=problem.low_bits,
-        combines=0,
-        listed=problem.masked,
-        streams=tile.warps / 4,
-        through_registers=int(kernel.path == "mma_sync"),
-        flops=flops_of_step(kernel, tile, problem),
-        overhead=overhead(kernel, tile, problem, resident),
-    )
+    traffic = streamed(problem, gpu, issued, concurrent)
+    return launch_of(kernel, tile, problem, one, span, traffic, resident, total * heads)
 
 
 def _steps(problem: Problem, tile: Tile) -> tuple[Number, Number, Number, Number]:
