@@ -180,11 +180,6 @@ def _round_half_up(value: float, digits: int) -> float:
     return int(value * scale + 0.5 + 1e-9) / scale
 
 
-def default_tiling(dims: int) -> Tiling:
-    """The tiles of NATTEN's Blackwell kernel for problems of so many dimensions."""
-    return Tiling(*DENSE_TILES[dims])
-
-
 def text_of(sizes: Sequence[int]) -> str:
     """Sizes as the command line writes them: `18x24x24`."""
     return "x".join(str(int(size)) for size in sizes)

@@ -6,7 +6,7 @@ Each timing is lowered once to blocks of steps; a fit then moves the parameters,
 
 σ is 3 % and the reading error of short times; ρ is robust; the second sum holds parameters that the
 timings do not tell near what the schedule assumes. Errors are given for the rows fitted and for
-rows left out: by halves, by head width, by mask. Needs scipy.
+rows left out: by shape, by head width, by mask. Needs scipy.
 """
 
 from __future__ import annotations
@@ -229,12 +229,6 @@ def folds(sampled: Sample, count: int = 5) -> list[np.ndarray]:
     order = {name: i for i, name in enumerate(dict.fromkeys(map(repr, shapes)))}
     index = np.array([order[repr(shape)] % count for shape in shapes])
     return [index == i for i in range(count)]
-
-
-def halves(sampled: Sample) -> list[np.ndarray]:
-    """Odd and even rows."""
-    odd = np.arange(len(sampled.rows)) % 2 == 1
-    return [odd, ~odd]
 
 
 def groups(rows: Iterable[Row]) -> dict[tuple[str, str, str], list[Row]]:
