@@ -52,7 +52,7 @@ def test_a_page_holds_what_its_command_answers(command, reported, answer):
     assert f"<code>einfall {asked}</code>" in html
     assert data_of(html) == answer(*shlex.split(asked))
     assert len(html.encode()) < LARGEST_BYTES
-    assert not re.search(r"(src|href)=.http|url\(.?http|/tmp/|/home/|/root/", html)
+    assert not re.search(r"(src|href)=.http|url\(.?http|/(tmp|home|root)/", html)
     drawn = command.split()[0] != "show" and command != ASKED["published"]
     assert ("<svg" in html) == drawn
     assert html.count("<svg") == html.count("Data of figure") / 3  # region, caption, summary
