@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
-from einfall.cli import VERBS
 from einfall.report.page import data_of
+from einfall.verbs import VERBS
 
 ARRAY = "--on fusemax_cloud --shape heads=2,queries=2048,head_dim=64"
 GPU = "--on h100_sxm --shape batch=2,heads=4,queries=1K,head_dim=128"
@@ -165,7 +165,7 @@ def test_all_mistakes_at_once(ask):
 def test_a_verb_without_a_record_has_no_page(ask, monkeypatch, tmp_path):
     from dataclasses import replace
 
-    from einfall.cli.answers import Answer
+    from einfall.verbs.answers import Answer
 
     silent = replace(VERBS["show"], answer=lambda args, mistakes: Answer({}, lambda: "text"))
     monkeypatch.setitem(VERBS, "show", silent)

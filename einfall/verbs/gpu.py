@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from einfall.cli.answers import Answer, BadInputError, Mistakes, did_you_mean
-from einfall.cli.kinds import Asked, Estimated, simulates
-from einfall.cli.questions import read_what, whole_shape
+from einfall.verbs.answers import Answer, BadInputError, Mistakes, did_you_mean
+from einfall.verbs.kinds import Asked, Estimated, simulates
+from einfall.verbs.questions import read_what, whole_shape
 
 if TYPE_CHECKING:
     from einfall.einsum_cascades import Cascade

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from einfall.cli.answers import Answer, Mistakes, did_you_mean
-from einfall.cli.words import Verb
 from einfall.report.catalogue import KINDS
+from einfall.verbs.answers import Answer, Mistakes, did_you_mean
+from einfall.verbs.words import Verb
 
 
 def _show_options(parser: argparse.ArgumentParser) -> None:

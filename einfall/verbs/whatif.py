@@ -6,13 +6,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from einfall.cli.answers import DONE, NO, PICTURES, Answer, BadInputError, Mistakes
-from einfall.cli.bounds import read_part
-from einfall.cli.figures import save
-from einfall.cli.kinds import Asked, kind_of
-from einfall.cli.questions import question_options
-from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
+from einfall.verbs.answers import DONE, NO, PICTURES, Answer, BadInputError, Mistakes
+from einfall.verbs.bounds import read_part
+from einfall.verbs.figures import save
+from einfall.verbs.kinds import Asked, kind_of
+from einfall.verbs.questions import question_options
+from einfall.verbs.words import Verb, option
 
 if TYPE_CHECKING:
     from einfall.hw_models import Machine
@@ -133,7 +133,8 @@ def _told(cascade: str) -> Any:  # noqa: ANN401  what `tornado` tells its progre
     def told(done: int, of: int) -> None:
         if sys.stderr.isatty():
             end = "\n" if done == of else ""
-            print(f"\r{cascade}: {done} of {of} numbers", end=end, file=sys.stderr, flush=True)
+            sys.stderr.write(f"\r{cascade}: {done} of {of} numbers{end}")
+            sys.stderr.flush()
 
     return told
 

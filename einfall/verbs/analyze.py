@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from functools import partial
 
-from einfall.cli.answers import PICTURES, Answer, Mistakes
-from einfall.cli.figures import save
-from einfall.cli.questions import (
+from einfall.report.files import unwritable
+from einfall.verbs.answers import PICTURES, Answer, Mistakes
+from einfall.verbs.figures import save
+from einfall.verbs.questions import (
     MASK_HELP,
     WORD,
     read_masked,
@@ -15,8 +16,7 @@ from einfall.cli.questions import (
     read_tiles,
     read_word_bytes,
 )
-from einfall.cli.words import Verb, option
-from einfall.report.files import unwritable
+from einfall.verbs.words import Verb, option
 
 
 def _analyze_options(parser: argparse.ArgumentParser) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from einfall.cli.answers import Answer, Mistakes
-from einfall.cli.questions import read_accounting
-from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
+from einfall.verbs.answers import Answer, Mistakes
+from einfall.verbs.questions import read_accounting
+from einfall.verbs.words import Verb, option
 
 
 def _run_options(parser: argparse.ArgumentParser) -> None:

@@ -6,13 +6,13 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from einfall.cli.answers import PICTURES, Answer, BadInputError, Mistakes
-from einfall.cli.bounds import read_part
-from einfall.cli.figures import save
-from einfall.cli.kinds import kind_of
-from einfall.cli.questions import MASK_HELP, needed, question_options, read_shape
-from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
+from einfall.verbs.answers import PICTURES, Answer, BadInputError, Mistakes
+from einfall.verbs.bounds import read_part
+from einfall.verbs.figures import save
+from einfall.verbs.kinds import kind_of
+from einfall.verbs.questions import MASK_HELP, needed, question_options, read_shape
+from einfall.verbs.words import Verb, option
 
 if TYPE_CHECKING:
     from einfall.einsum_cascades import Cascade
@@ -120,11 +120,11 @@ def _counted(args: argparse.Namespace, mistakes: Mistakes) -> tuple[Ladder, dict
 
 
 def _bounds(args: argparse.Namespace, cascade: Cascade, shape: dict[str, int]) -> Bounds:
-    from einfall.cli.questions import read_masked
     from einfall.einsum_cascades.masked import masks_of
     from einfall.einsum_cascades.masks import HeadMasks, Tiling
     from einfall.einsum_cascades.shapes import rank_sizes
     from einfall.sim.bounds import Bounds
+    from einfall.verbs.questions import read_masked
 
     masked = read_masked(cascade, args.mask) or cascade
     tiling = Tiling(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from einfall.cli.answers import Answer, BadInputError, Mistakes, did_you_mean
-from einfall.cli.kinds import kind_of
-from einfall.cli.questions import MASK_HELP, set_option, where_options, word_options
-from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
+from einfall.verbs.answers import Answer, BadInputError, Mistakes, did_you_mean
+from einfall.verbs.kinds import kind_of
+from einfall.verbs.questions import MASK_HELP, set_option, where_options, word_options
+from einfall.verbs.words import Verb, option
 
 OBJECTIVES = ("latency", "energy", "edp")
 """What can be made small."""

@@ -14,20 +14,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from einfall.cli import (
-    analyze,
-    bounds,
-    estimate,
-    ladder,
-    report,
-    run,
-    search,
-    show,
-    sweep,
-    validate,
-    whatif,
-)
-from einfall.cli.answers import (
+from einfall.verbs import VERBS
+from einfall.verbs.answers import (
     BAD_INPUT,
     CLOSED_PIPE,
     DONE,
@@ -36,7 +24,7 @@ from einfall.cli.answers import (
     lines,
     mistake,
 )
-from einfall.cli.words import Verb, answered, read_words
+from einfall.verbs.words import answered, read_words
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,19 +78,3 @@ def _complain(problems: Iterable[str]) -> int:
 
 def _print_json(record: Mapping[str, Any]) -> None:
     print(json.dumps(record, indent=2, allow_nan=False))
-
-
-VERBS: Mapping[str, Verb] = {
-    "show": show.VERB,
-    "analyze": analyze.VERB,
-    "estimate": estimate.VERB,
-    "bounds": bounds.VERB,
-    "ladder": ladder.VERB,
-    "search": search.VERB,
-    "run": run.VERB,
-    "whatif": whatif.VERB,
-    "sweep": sweep.VERB,
-    "validate": validate.VERB,
-    "report": report.VERB,
-}
-"""Everything that the command line can do, in the order of its help."""

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from einfall.cli.answers import BAD_INPUT, DONE, NO, Answer, BadInputError, Mistakes, did_you_mean
-from einfall.cli.bounds import read_part
-from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
+from einfall.verbs.answers import BAD_INPUT, DONE, NO, Answer, BadInputError, Mistakes, did_you_mean
+from einfall.verbs.bounds import read_part
+from einfall.verbs.words import Verb, option
 
 if TYPE_CHECKING:
     from einfall.validate.compared import Comparison

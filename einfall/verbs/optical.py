@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from einfall.cli.answers import Answer, BadInputError, Mistakes
-from einfall.cli.kinds import Asked, Estimated, Words, compared, told
-from einfall.cli.questions import read_accounting, read_machine, read_what, whole_shape
+from einfall.verbs.answers import Answer, BadInputError, Mistakes
+from einfall.verbs.kinds import Asked, Estimated, Words, compared, told
+from einfall.verbs.questions import read_accounting, read_machine, read_what, whole_shape
 
 if TYPE_CHECKING:
     from einfall.einsum_cascades import Cascade

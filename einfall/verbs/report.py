@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from einfall.cli.answers import Answer, BadInputError, Mistakes
-from einfall.cli.words import Verb, answered, option, read_words
 from einfall.report.files import unwritable
+from einfall.verbs.answers import Answer, BadInputError, Mistakes
+from einfall.verbs.words import Verb, answered, option, read_words
 
 if TYPE_CHECKING:
     from einfall.report.page import Page
@@ -26,7 +26,7 @@ def _options(parser: argparse.ArgumentParser) -> None:
 
 
 def _report(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
-    from einfall.cli import VERBS
+    from einfall.verbs import VERBS
 
     words, outs = _split(args.asked)
     outs = [out for out in (args.out, *outs) if out is not None]

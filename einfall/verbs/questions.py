@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from einfall.cli.answers import BadInputError, Mistakes, did_you_mean
-from einfall.cli.words import option
+from einfall.verbs.answers import BadInputError, Mistakes, did_you_mean
+from einfall.verbs.words import option
 
 if TYPE_CHECKING:
     from einfall.einsum_cascades import Cascade

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from einfall.cli.answers import BAD_INPUT, DONE, PICTURES, Answer, BadInputError, Mistakes
-from einfall.cli.figures import save
-from einfall.cli.questions import MASK_HELP, needed, read_shape
-from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
+from einfall.verbs.answers import BAD_INPUT, DONE, PICTURES, Answer, BadInputError, Mistakes
+from einfall.verbs.figures import save
+from einfall.verbs.questions import MASK_HELP, needed, read_shape
+from einfall.verbs.words import Verb, option
 
 if TYPE_CHECKING:
     from einfall.einsum_cascades.masks import HeadMasks, Mask, Tiling

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from einfall import __version__
-from einfall.cli.answers import Answer, BadInputError, Mistakes, did_you_mean, no, refusal
+from einfall.verbs.answers import Answer, BadInputError, Mistakes, did_you_mean, no, refusal
 
 
 @dataclass(frozen=True, slots=True)

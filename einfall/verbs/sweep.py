@@ -8,9 +8,9 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from einfall.cli.answers import DONE, NO, Answer, BadInputError, Mistakes
-from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
+from einfall.verbs.answers import DONE, NO, Answer, BadInputError, Mistakes
+from einfall.verbs.words import Verb, option
 
 if TYPE_CHECKING:
     from einfall.scenarios.sweeps.plan import Plan

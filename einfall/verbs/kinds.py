@@ -18,17 +18,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from einfall.cli.answers import Answer, Mistakes
     from einfall.hw_models import Machine
     from einfall.report.explain import Explanation
     from einfall.scenarios.whatif import Answered
     from einfall.sim.events import Simulation
     from einfall.sim.ladder import Ladder
+    from einfall.verbs.answers import Answer, Mistakes
 
 MODULES: Mapping[str, str] = {
-    "gpu": "einfall.cli.gpu",
-    "optical_4f": "einfall.cli.optical",
-    "spatial_array": "einfall.cli.arrays",
+    "gpu": "einfall.verbs.gpu",
+    "optical_4f": "einfall.verbs.optical",
+    "spatial_array": "einfall.verbs.arrays",
 }
 """The module that answers for each kind of machine; it is loaded when it is asked."""
 
@@ -152,7 +152,7 @@ def compared(  # noqa: PLR0913  two questions, and how a kind reads and compares
 
     `ladder` is given both as (cascade, estimate), `notes` both estimates.
     """
-    from einfall.cli.answers import Mistakes as Own
+    from einfall.verbs.answers import Mistakes as Own
 
     asked = mistakes.note(lambda: read(args, Own()))
     base = mistakes.note(lambda: read(baseline, Own()))

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from einfall.cli.answers import Answer, Mistakes
-from einfall.cli.kinds import Asked, Estimated, Words, compared, told
-from einfall.cli.questions import read_machine, read_question, read_what, remarks, whole_shape
+from einfall.verbs.answers import Answer, Mistakes
+from einfall.verbs.kinds import Asked, Estimated, Words, compared, told
+from einfall.verbs.questions import read_machine, read_question, read_what, remarks, whole_shape
 
 if TYPE_CHECKING:
     from einfall.sim.ladder import Ladder

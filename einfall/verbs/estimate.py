@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from einfall.cli.answers import PICTURES, Answer, Mistakes
-from einfall.cli.figures import save
-from einfall.cli.kinds import Estimated, kind_of
-from einfall.cli.questions import question_options
-from einfall.cli.words import Verb, option
 from einfall.report.files import unwritable
+from einfall.verbs.answers import PICTURES, Answer, Mistakes
+from einfall.verbs.figures import save
+from einfall.verbs.kinds import Estimated, kind_of
+from einfall.verbs.questions import question_options
+from einfall.verbs.words import Verb, option
 
 if TYPE_CHECKING:
     from einfall.scenarios.findings import Drawing
