@@ -56,14 +56,14 @@ class GpuQuestion:
 def read_gpu_question(args: argparse.Namespace, mistakes: Mistakes) -> GpuQuestion:
     """What is asked, all independent mistakes in it told at once."""
     from einfall.hw_models import load as load_machine
-    from einfall.sim.gpu.asked import known_kernel
+    from einfall.sim.gpu.asked import check_kernel
 
     cascade, shape = read_what(args, mistakes)
     gpu = mistakes.note(lambda: _machine(args))
     dtype = mistakes.note(lambda: _dtype(args, gpu or load_machine(args.on)))
     _refuse_options(args, mistakes)
     if args.mapping is not None:
-        mistakes.note(lambda: known_kernel(args.mapping))
+        mistakes.note(lambda: check_kernel(args.mapping))
     return GpuQuestion(
         mistakes.settled(cascade),
         mistakes.settled(shape),
