@@ -191,7 +191,11 @@ class GpuEstimate:
 
     @cached_property
     def bound(self) -> str:
-        """What is busy longest: a pipe, `hbm`, `l2`, or the `launch` and `host` around the work."""
+        """What stops it: a pipe, `hbm`, `l2`, `latency`, or `launch` and `host` around the work.
+
+        `latency` are steps that wait for each other, and SMs for the last one, while neither a pipe
+        nor a memory works for half of the SMs' time.
+        """
         named = self.burst.bound
         if named == "memory":
             return max(("hbm", "l2"), key=self.busy_s.__getitem__)
