@@ -128,3 +128,12 @@ def test_all_mistakes_are_told_at_once(ask):
     assert code == 2
     assert "--on: wanted a value" in err
     assert "--shape: wanted a value" in err
+
+
+def test_a_wrong_mask_hides_no_mistake_in_the_shape(ask):
+    for words in (("whatif", "--set", "clock=2x"), ("estimate",)):
+        code, _, err = ask(*words, "attention_1pass", "--on", "fusemax_cloud",
+                           "--mask", "casual", "--shape", "hads=4")  # fmt: skip
+        assert code == 2
+        assert "mask: family" in err
+        assert "did you mean heads?" in err
