@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
     """The question; `mistakes` may hold some of its options already."""
+    from einfall.report.explain import explain
+
     question = read_question(args, mistakes)
     return Asked(
         question.cascade.name,
@@ -25,6 +27,7 @@ def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
         lambda machine, simulate: question.on(machine).estimate(simulate=simulate),
         lambda found: found.mapping.name,
         lambda _: remarks(args, question),
+        lambda found: explain(question.cascade, found),
     )
 
 

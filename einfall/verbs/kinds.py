@@ -51,7 +51,8 @@ class Asked:
     `estimate` of a machine, simulated or not, gives the same answer as the verb; mappings, kernels
     and tilings that are not named are chosen anew on each machine. `simulated` says whether a
     simulation is asked for and is what gives the times; `mapping` names that of an estimate,
-    `notes` tells what a reader of it should know.
+    `notes` tells what a reader of it should know, `explain` its terms. `timeline` is that of a
+    simulated estimate; it raises BadInputError where what runs has no steps.
     """
 
     cascade: str
@@ -61,6 +62,8 @@ class Asked:
     estimate: Callable[[Any, bool], Answered]
     mapping: Callable[[Any], str]
     notes: Callable[[Any], tuple[str, ...]]
+    explain: Callable[[Any], Explanation]
+    timeline: Callable[[Any], Simulation] = lambda found: found.simulation
 
 
 class Kind(Protocol):

@@ -71,6 +71,8 @@ def read_optical_question(args: argparse.Namespace, mistakes: Mistakes) -> Optic
 
 def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
     """The question; `mistakes` may hold some of its options already."""
+    from einfall.report.optical_estimates import explain_optics
+
     question = read_optical_question(args, mistakes)
     host = question.machine.host.machine
     whose = f"the numbers of the host, {host}, are its own: --set host.machine=FILE.yaml"
@@ -82,6 +84,7 @@ def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
         lambda machine, simulate: question.on(machine).estimate(simulate=simulate),
         lambda found: found.mapping.name,
         lambda found: (*found.notes, whose),
+        explain_optics,
     )
 
 
