@@ -36,6 +36,10 @@ def test_before_and_after_are_two_estimates(answer, case):
     assert {"path", "value", "direction", "speeds", "gain", "energy_gain"} <= row["prices"][
         0
     ].keys()
+    assert {shadow["resource"] for shadow in row["shadow_prices"]} == {
+        name for name, time in after["busy_s"].items() if time
+    }
+    assert row["freed"]["resource"] == after["bound"]
     gains = [price["gain"] for price in row["prices"]]
     assert gains == sorted(gains, reverse=True)
 

@@ -165,12 +165,11 @@ def _row(asked: _Asked, share: float | None) -> dict[str, Any]:
     row: dict[str, Any] = {**change.to_dict(), "shape": dict(question.shape)}
     row |= {"mapping": mappings[0], "mapping_after": mappings[1]}
     notes = question.notes(asked.found[-1])
-    row |= {"prices": [], "unpriced": [], "tornado": None, "notes": notes}
+    row |= {"prices": [], "unpriced": [], "shadow_prices": [], "freed": None}
+    row |= {"tornado": None, "notes": notes}
     if change.after is None:
         return row
-    prices = whatif.prices(lambda machine: question.estimate(machine, False), after)
-    row["prices"] = [price.to_dict() for price in prices]
-    row["unpriced"] = list(whatif.unpriced(change.after, prices))
+    row |= _worth(question, after)
     if share is not None:
         moved = whatif.tornado(
             lambda machine: question.estimate(machine, question.simulated),
@@ -180,6 +179,24 @@ def _row(asked: _Asked, share: float | None) -> dict[str, Any]:
         )
         row["tornado"] = moved.to_dict()
     return row
+
+
+def _worth(question: Asked, machine: Machine) -> dict[str, Any]:
+    """What each number and each resource of a machine is worth, by the closed form."""
+    from einfall.scenarios import whatif
+
+    def asked(machine: Machine) -> Any:  # noqa: ANN401  an estimate of the machine's kind
+        return question.estimate(machine, False)
+
+    base = whatif.Outcome.of(asked(machine))
+    prices = whatif.prices(asked, machine)
+    shadows = whatif.shadows(base, prices)
+    return {
+        "prices": [price.to_dict() for price in prices],
+        "unpriced": list(whatif.unpriced(base, prices)),
+        "shadow_prices": [shadow.to_dict() for shadow in shadows],
+        "freed": whatif.freed(asked, machine, base, shadows).to_dict(),
+    }
 
 
 def _explained(asked: _Asked) -> ExplainedChange:
