@@ -14,6 +14,9 @@ from einfall.scenarios.tables import files_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SCHEMA = "einfall/scenario/1"
+"""Version of the JSON document; it goes up when a key goes or means something else."""
+
 Record = Mapping[str, object]
 Drawing = tuple[str, "Figure", Sequence[Record]]
 """Name of its files, the figure, and the records that it shows."""
@@ -69,6 +72,7 @@ class Findings:
     def _about(self) -> dict[str, Any]:
         told = self.scenario
         return {
+            "schema": SCHEMA,
             "scenario": told.name,
             "about": told.about,
             "source": told.source,

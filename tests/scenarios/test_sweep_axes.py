@@ -3,11 +3,11 @@
 import pytest
 
 from einfall.hw_models import SpecError, load
+from einfall.scenarios.library import names
 from einfall.scenarios.sweeps.axes import Column, Range
 from einfall.scenarios.sweeps.constraints import read_constraint
 from einfall.scenarios.sweeps.grid import Grid
 from einfall.scenarios.sweeps.plan import plan
-from einfall.scenarios.sweeps.spec import names
 
 B200 = load("b200")
 
@@ -136,8 +136,8 @@ def test_keys_and_columns_that_nothing_has(tmp_path):
 
 
 def test_what_ships_answers_a_question():
-    assert names() == ("buffers", "exponentials")
-    for name in names():
+    assert names("sweep") == ("buffers", "exponentials")
+    for name in names("sweep"):
         ready = plan(name)
         assert ready.sweep.about.endswith("?")
         assert all(case.arrays for case in ready.cases.values())

@@ -22,8 +22,11 @@ from einfall.hw_models.yaml_door import Spec, SpecError, did_you_mean, explain, 
 from einfall.scenarios.workloads import length_of
 from einfall.units import unit_of
 
-CHOICES = ("cascade", "machine", "mapping", "mask", "dtype")
+CHOICES = ("workload", "cascade", "machine", "change", "mapping", "mask", "dtype")
 """Axes whose values are names."""
+
+NAMED: Mapping[str, str] = {"workload": "workloads", "change": "changes"}
+"""Those whose names are given in the file itself, and where."""
 
 MACHINE = "machine."
 _MOST = 10_000_000  # values of one axis
@@ -65,7 +68,7 @@ class Column:
             if machine is None:
                 return ()
             return _spread(self.values, _Field(machine, self.key.removeprefix(MACHINE)))
-        return _spread(self.values, _Size())
+        return _spread(self.values, SIZE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +156,9 @@ class _Size:
         if value != int(value) or value < 1:
             raise ValueError(f"want a positive whole number such as 4096 or 4K, found {value!r}")
         return int(value)
+
+
+SIZE = _Size()
 
 
 class _Field:

@@ -19,10 +19,13 @@ from einfall.hw_models.overrides import with_overrides
 from einfall.hw_models.yaml_door import SpecError
 from einfall.scenarios.sweeps.axes import MACHINE
 from einfall.sim import choice
+from einfall.sim.accounting import MODES
+from einfall.sim.estimate import estimate
 from einfall.sim.gpu.asked import FEW_ROWS, FORWARD, Asked, ask, known_kernel, own_fields
 from einfall.sim.gpu.estimate import estimate as gpu_estimate
 from einfall.sim.gpu.many import launches
 from einfall.sim.gpu.schedule import KernelSchedule, ScheduleError
+from einfall.sim.mapping import Mapping as Mapped
 from einfall.sim.mapping import MappingError
 from einfall.sim.numeric import ceil_div
 
@@ -62,6 +65,8 @@ class Case:
     shape: Mapping[str, int]
     columns: tuple[str, ...]
     closed_form: bool
+    accounting: str = "physical"
+    simulate: bool = False
     arrays: frozenset[str] = field(default=frozenset())
 
     def with_arrays(self) -> Case:
@@ -79,24 +84,34 @@ class Case:
         Raises:
             REFUSALS: The point cannot be.
         """
-        shape = dict(self.shape) | {k: v for k, v in settings.items() if not _is_field(k)}
-        fields = tuple((k, v) for k, v in settings.items() if _is_field(k))
-        return columns_of(self._estimate(shape, _machine(self, fields)), self.columns)
+        return columns_of(self.estimate(settings), self.columns)
 
-    def _estimate(self, shape: Mapping[str, int], machine: Any) -> Any:  # noqa: ANN401
+    def estimate(self, settings: Settings) -> Any:  # noqa: ANN401  any of our estimates
+        """The estimate of one point.
+
+        Raises:
+            REFUSALS: The point cannot be.
+        """
+        shape = dict(self.shape) | {k: v for k, v in settings.items() if not _is_field(k)}
+        machine: Any = _machine(self, tuple((k, v) for k, v in settings.items() if _is_field(k)))
         if machine.kind == "gpu":
             dtype = self.dtype or "bf16"
             return gpu_estimate(self.cascade, shape, machine, mapping=self.mapping, dtype=dtype)
+        how: Any = {"accounting": MODES[self.accounting], "simulate": self.simulate}
         if machine.kind == "optical_4f":
             from einfall.sim.optical.estimate import estimate as optical_estimate
             from einfall.sim.optical.mapping import BEST, parse_mapping
 
             mapping = parse_mapping(self.mapping or BEST)
-            return optical_estimate(self.cascade, shape, machine, mapping)
-        from einfall.sim.estimate import estimate
+            return optical_estimate(self.cascade, shape, machine, mapping, **how)
+        return estimate(self.cascade, shape, machine, self._mapping(shape, machine), **how)
 
-        chosen = choice.mapping_for(self.cascade, shape, machine, name=self.mapping)
-        return estimate(self.cascade, shape, machine, chosen)
+    def _mapping(self, shape: Mapping[str, Any], machine: Machine) -> Mapped:
+        """The mapping on a spatial array: the one that is named, or what suits."""
+        accounting = MODES[self.accounting]
+        return choice.mapping_for(
+            self.cascade, shape, machine, name=self.mapping, accounting=accounting
+        )
 
     def many(self, settings: Settings) -> Columns:
         """The columns of many points, of which some settings are arrays (see `arrays`).
@@ -111,12 +126,11 @@ class Case:
         varied = {k: v for k, v in fields.items() if isinstance(v, np.ndarray)}
         if machine.kind == "gpu":
             return _many_launches(self, shape, machine, varied)
-        from einfall.sim.estimate import estimate
-
-        chosen = choice.mapping_for(self.cascade, shape, machine, name=self.mapping)
+        chosen, accounting = self._mapping(shape, machine), MODES[self.accounting]
         if varied:
             machine = with_overrides(machine, {_path(k): v for k, v in varied.items()})
-        return columns_of(estimate(self.cascade, shape, machine, chosen), self.columns)
+        found = estimate(self.cascade, shape, machine, chosen, accounting=accounting)
+        return columns_of(found, self.columns)
 
 
 def columns_of(found: Any, names: Iterable[str]) -> Columns:  # noqa: ANN401  any of our estimates
@@ -182,7 +196,7 @@ def _arrays(case: Case) -> frozenset[str]:
         return (
             _LENGTHS | {"kv_heads"} | _GPU if fits and (not causal or case.closed_form) else _NONE
         )
-    if kind != "spatial_array":
+    if kind != "spatial_array" or case.simulate:
         return _NONE
     machine: Any = case.machine
     if (case.mapping or choice.default_name(case.cascade, machine)) in choice.FAMILIES:

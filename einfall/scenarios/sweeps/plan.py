@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,11 +23,14 @@ from einfall.einsum_cascades.shapes import DEFAULTS, ShapeError, rank_sizes, sha
 from einfall.hw_models import load as load_machine
 from einfall.hw_models.library import Machine
 from einfall.hw_models.overrides import with_overrides
-from einfall.hw_models.yaml_door import Document, did_you_mean
+from einfall.hw_models.yaml_door import Document, SpecError, did_you_mean, dotted
+from einfall.scenarios import library
 from einfall.scenarios.sweeps import spec as files
 from einfall.scenarios.sweeps.axes import (
     CHOICES,
     MACHINE,
+    NAMED,
+    SIZE,
     Axis,
     Column,
     Value,
@@ -38,7 +41,7 @@ from einfall.scenarios.sweeps.axes import (
 from einfall.scenarios.sweeps.cases import REFUSALS, Case, parts_of
 from einfall.scenarios.sweeps.constraints import Constraint, read_constraint, unit_of_column
 from einfall.scenarios.sweeps.grid import Block, Grid
-from einfall.scenarios.sweeps.spec import Sweep
+from einfall.scenarios.sweeps.spec import RATIOS, Sweep
 from einfall.sim import choice, mapping
 from einfall.sim.gpu.problem import ELEMENT_BYTES
 from einfall.sim.gpu.schedule import names as kernel_names
@@ -53,7 +56,24 @@ _WORDS: Mapping[str, float] = dict(ELEMENT_BYTES) | {"int8": 1}
 _SAMPLED = 8  # points of a case for which arrays are compared with numbers
 _CASES = 24  # cases that are sampled, at most
 
-Choice = tuple[str | None, ...]  # cascade, machine, mapping, mask, dtype
+Variant = tuple[str | None, str | None]  # a machine, and a change of it
+
+
+class Choice(NamedTuple):
+    """The names that are chosen, one of each of `CHOICES`."""
+
+    workload: str | None
+    cascade: str | None
+    machine: str | None
+    change: str | None
+    mapping: str | None
+    mask: str | None
+    dtype: str | None
+
+    @property
+    def variant(self) -> Variant:
+        """The machine and its change."""
+        return self.machine, self.change
 
 
 @dataclass(frozen=True)
@@ -63,6 +83,9 @@ class Plan:
     axes: Keys of each axis, and how many places it has.
     values: Values by key; of a machine's field by key and machine.
     cases: What is fixed, by the names that are chosen.
+    spoken_of: What a condition may be about, with the unit of each.
+    heads: Names of the axes in the table.
+    base: The points that speedups are over: this plan without the axes that the baseline fixes.
     notes: What a reader should know of how it is worked out.
     """
 
@@ -70,10 +93,12 @@ class Plan:
     axes: tuple[tuple[str, ...], ...]
     grid: Grid
     values: Mapping[str, tuple[Value, ...]]
-    fields: Mapping[tuple[str, str | None], tuple[Value, ...]]
+    fields: Mapping[tuple[str, Variant], tuple[Value, ...]]
     cases: Mapping[Choice, Case]
     constraints: tuple[Constraint, ...]
+    spoken_of: Mapping[str, str]
     heads: Mapping[str, str]
+    base: Plan | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -97,26 +122,30 @@ class Plan:
 
     def choice(self, places: Sequence[int]) -> Choice:
         """The names that are chosen at a place of the grid."""
-        found: dict[str, Any] = {k: (getattr(self.sweep, k) or (None,))[0] for k in CHOICES}
+        found: dict[str, Any] = {k: (*self.sweep.names_of(k), None)[0] for k in CHOICES}
         for axis, keys in enumerate(self.axes):
             found |= {k: self.values[k][places[axis]] for k in keys if k in CHOICES}
-        return tuple(found[key] for key in CHOICES)
+        return Choice(**found)
 
     def values_of(self, key: str, names: Choice) -> tuple[Value, ...]:
         """Values of an axis's key, for the machine that is chosen."""
         if key.startswith(MACHINE):
-            return self.fields[key, names[1]]
+            return self.fields[key, names.variant]
         return self.values[key]
 
-    def point(self, index: int) -> dict[str, Value]:
-        """What is set at an index, by the columns' names."""
+    def set_at(self, index: int) -> tuple[Choice, dict[str, Value]]:
+        """The names that are chosen at an index, and what is set, by key."""
         places = self.grid.place(index, self.grid.dims)
         names = self.choice(places)
-        return {
-            self.heads[key]: self.values_of(key, names)[places[axis]]
+        return names, {
+            key: self.values_of(key, names)[places[axis]]
             for axis, keys in enumerate(self.axes)
             for key in keys
         }
+
+    def point(self, index: int) -> dict[str, Value]:
+        """What is set at an index, by the columns' names."""
+        return {self.heads[key]: value for key, value in self.set_at(index)[1].items()}
 
     @cached_property
     def key(self) -> str:
@@ -127,6 +156,7 @@ class Plan:
             parts += [names, to_text(case.cascade), case.machine.model_dump_json(warnings=False)]
             if case.mapping and case.mapping.endswith((".yaml", ".yml")):
                 parts.append(mapping.load(case.mapping).model_dump_json())
+        parts += [self.base.key] if self.base else []
         return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()[:16]
 
 
@@ -154,22 +184,66 @@ def asked(sweep: Sweep, constraints: Sequence[Constraint]) -> tuple[str, ...]:
     """Columns of the table, those that the best are found by, and those of constraints."""
     more = {n for c in constraints for n in c.names if n in files.ROOTS or "." in n}
     more = {n for n in more if not n.startswith(MACHINE)}
-    return tuple(dict.fromkeys((*sweep.columns, *sweep.ranked, *sorted(more))))
+    found = (*sweep.columns, *sweep.ranked, *sorted(more))
+    return tuple(dict.fromkeys((*found, *(RATIOS[n] for n in found if n in RATIOS))))
+
+
+def based(sweep: Sweep) -> Sweep:
+    """The sweep with the settings of its baseline, and without the axes that they fix.
+
+    Raises:
+        ValueError: A size is none.
+    """
+    fixed = sweep.baseline
+    axes = {k: v for k, v in sweep.axes.items() if k != "together" and k not in fixed}
+    groups = sweep.axes.get("together", [])
+    groups = [
+        g for g in (groups if isinstance(groups, list) else [groups]) if not set(g) & set(fixed)
+    ]
+    update: dict[str, Any] = {"axes": axes | ({"together": groups} if groups else {})}
+    sizes = {k: v for k, v in fixed.items() if k not in CHOICES and not k.startswith(MACHINE)}
+    update["shape"] = {**sweep.shape, **{k: SIZE.read(v) for k, v in sizes.items()}}
+    fields = {k.removeprefix(MACHINE): v for k, v in fixed.items() if k.startswith(MACHINE)}
+    update["set"] = {**sweep.set, **fields}
+    for key in (k for k in fixed if k in CHOICES):
+        name = str(fixed[key])
+        if key in NAMED:
+            known = getattr(sweep, NAMED[key])
+            if name not in known:
+                raise ValueError(f"want {key} of one of {', '.join(known)}, found {name!r}")
+            update[NAMED[key]] = {name: known[name]}
+        else:
+            update[key] = (name,)
+    update |= {"baseline": {}, "answers": (), "figures": (), "keep": (), "best": ()}
+    update["columns"] = tuple(RATIOS.values())
+    return sweep.model_copy(update=update)
 
 
 # Reading ------------------------------------------------------------------------------------------
 
 
-def plan(name_or_path: str | Path) -> Plan:
+def plan(name_or_path: str | Path, *, beside: Sequence[str] = ()) -> Plan:
     """Read a sweep and make it ready.
+
+    Args:
+        name_or_path: A sweep that ships, or a YAML file.
+        beside: Columns to ask for beside those of the file.
 
     Raises:
         SpecError: No such sweep, or all the mistakes in its file.
     """
-    sweep, document = files.read(name_or_path)
+    document = library.read(name_or_path)
+    kind = library.kind_of(document)
+    if kind != "sweep":
+        known = ", ".join(library.names("sweep"))
+        text = f"want a sweep, such as {known}, found {kind!r}; einfall run takes it"
+        document.report(("kind",), text)
+        raise document.error()
+    sweep = files.remaining(document)
     if sweep is None:
         raise document.error()
-    found = _Reader(sweep, document).plan()
+    columns = tuple(dict.fromkeys((*sweep.columns, *beside)))
+    found = _Reader(sweep.model_copy(update={"columns": columns}), document).plan()
     if document.problems:
         raise document.error()
     return found
@@ -182,7 +256,7 @@ class _Reader:
         self.sweep, self.document = sweep, document
         self.axes = self._axes()
         self.cascades: dict[str, Cascade] = {}
-        self.machines: dict[str, Machine] = {}
+        self.machines: dict[Variant, Machine] = {}
         self.masks: dict[str, MaskSpec] = {}
         self.columns = {c.key: c for axis in self.axes for c in axis.columns}
 
@@ -190,7 +264,7 @@ class _Reader:
         self._read_names()
         fields, values = self._values()
         sizes = self._sizes(fields, values)
-        constraints = self._constraints()
+        constraints = tuple(self._constraints("keep", self.sweep.keep))
         if self.document.problems:
             raise self.document.error()
         found = Plan(
@@ -201,10 +275,12 @@ class _Reader:
             fields=fields,
             cases={},
             constraints=constraints,
+            spoken_of=self._spoken_of(),
             heads={key: self._head(key) for key in self.columns},
         )
-        found = replace(found, cases=self._cases(found))
+        found = replace(found, cases=self._cases(found), base=self._base())
         self._check_columns(found)
+        self._check_shown()
         if self.document.problems:
             raise self.document.error()
         return _tried(found)
@@ -217,11 +293,11 @@ class _Reader:
         own = {column.key for axis in axes for column in axis.columns}
         lists = []
         for key in CHOICES:
-            names = getattr(self.sweep, key) or ()
-            if key in own and names:
+            names = self.sweep.names_of(key)
+            if key in own and names and key not in NAMED:
                 self.document.report((key,), f"want {key} here or in axes, found it in both")
-            elif len(names) > 1:
-                lists.append(Axis((Column(key, names, (key,)),)))
+            elif len(names) > 1 and key not in own:
+                lists.append(Axis((Column(key, names, (NAMED.get(key, key),)),)))
             lacks = key in ("cascade", "machine") and not names and key not in own
             if lacks and not self._has_mistakes(key):
                 self.document.report((key,), "want a value, found none")
@@ -231,8 +307,8 @@ class _Reader:
         """The names of a choice, each with its place."""
         column = self.columns.get(key)
         if column is None:
-            for name in getattr(self.sweep, key) or ():
-                yield name, (key,)
+            for name in self.sweep.names_of(key):
+                yield name, (NAMED.get(key, key),)
         elif isinstance(column.values, tuple):
             for n, name in enumerate(column.values):
                 yield str(name), (*column.at, n)
@@ -243,21 +319,40 @@ class _Reader:
         for name, at in self._named("mask"):
             if name != "dense":
                 self._note(at, lambda n=name: self.masks.setdefault(n, parse_mask(n)))
-        for name, at in self._named("machine"):
-            self._note(at, lambda n=name: self.machines.setdefault(n, load_machine(n)))
         for name, at in self._named("dtype"):
             if name not in _WORDS:
                 hint = did_you_mean(name, _WORDS)
                 self.document.report(at, f"want one of {', '.join(_WORDS)}, found {name!r}{hint}")
         for name, at in self._named("mapping"):
             self._note(at, lambda n=name: _check_mapping(n))
-        for path, value in self.sweep.set.items():
-            for name in list(self.machines):
-                change = {path: value}
-                self._note(("set", path), lambda n=name, c=change: self._set(n, c))
+        for key, field in NAMED.items():
+            known = self.sweep.names_of(key)
+            for name, at in self._named(key):
+                if name not in known:
+                    text = f"want one of {field} ({', '.join(known)}), found {name!r}"
+                    self.document.report(at, text + did_you_mean(name, known))
+        self._read_machines()
 
-    def _set(self, name: str, change: Mapping[str, Value]) -> None:
-        self.machines[name] = with_overrides(self.machines[name], change)
+    def _read_machines(self) -> None:
+        """Every machine with all that is set anew, as it is and with each change."""
+        for name, at in self._named("machine"):
+            self._note(at, lambda n=name: self.machines.setdefault((n, None), load_machine(n)))
+        for path, value in self.sweep.set.items():
+            for variant in list(self.machines):
+                change = {path: value}
+                self._note(("set", path), lambda v=variant, c=change: self._set(v, v, c))
+        plain = list(self.machines)
+        for name, change in self.sweep.changes.items():
+            for variant in plain:
+                own = (variant[0], name)
+                at = ("changes", name)
+                self._note(at, lambda v=variant, o=own, c=change: self._set(v, o, c))
+        if self.sweep.changes:
+            for variant in plain:
+                del self.machines[variant]
+
+    def _set(self, variant: Variant, to: Variant, change: Mapping[str, Value]) -> None:
+        self.machines[to] = with_overrides(self.machines[variant], change)
 
     def _note(self, at: tuple[str | int, ...], attempt: Any) -> None:  # noqa: ANN401
         """Report what goes wrong at a place."""
@@ -268,16 +363,16 @@ class _Reader:
                 self.document.report(at, line.partition(": ")[2] if _is_path(line) else line)
 
     def _values(self) -> tuple[dict[Any, tuple[Value, ...]], dict[str, tuple[Value, ...]]]:
-        fields: dict[tuple[str, str | None], tuple[Value, ...]] = {}
+        fields: dict[tuple[str, Variant], tuple[Value, ...]] = {}
         values: dict[str, tuple[Value, ...]] = {}
         known = {k for c in self.cascades.values() for k in (*shape_keys(c), *DEFAULTS)}
         for key, column in self.columns.items():
             if key.startswith(MACHINE):
-                for name, machine in self.machines.items():
+                for variant, machine in self.machines.items():
                     self._note(
                         column.at,
-                        lambda k=key, n=name, m=machine, c=column: fields.update(
-                            {(k, n): c.read(m)}
+                        lambda k=key, v=variant, m=machine, c=column: fields.update(
+                            {(k, v): c.read(m)}
                         ),
                     )
                 continue
@@ -285,13 +380,25 @@ class _Reader:
                 self._unknown_key(key, column.at, known)
                 continue
             self._note(column.at, lambda k=key, c=column: values.update({k: c.read(None)}))
-        for key in self.sweep.shape:
+        for at, key in self._fixed_sizes():
             if known and key not in known:
-                self._unknown_key(key, ("shape", key), known)
+                self._unknown_key(key, at, known)
             if key in self.columns:
-                self.document.report(("shape", key), f"want {key} here or in axes, found both")
+                self.document.report(at, f"want {key} here or in axes, found both")
+        for key in self.sweep.baseline:
+            is_known = key in (*CHOICES, *known) or key.startswith(MACHINE)
+            if known and not is_known:
+                self._unknown_key(key, ("baseline", key), known)
         self._check_sizes(values)
         return fields, values
+
+    def _fixed_sizes(self) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Keys of the shape and of every workload, each with its place."""
+        for key in self.sweep.shape:
+            yield ("shape", key), key
+        for name, shape in self.sweep.workloads.items():
+            for key in shape:
+                yield ("workloads", name, key), key
 
     def _unknown_key(self, key: str, at: tuple[str | int, ...], known: set[str]) -> None:
         words = ", ".join(sorted(known))
@@ -302,14 +409,16 @@ class _Reader:
     def _check_sizes(self, values: Mapping[str, tuple[Value, ...]]) -> None:
         """Whether every cascade has the sizes it needs."""
         varied: Any = {k: v[0] for k, v in values.items() if k not in CHOICES}
-        for cascade in self.cascades.values():
+        shapes = {("workloads", n): s for n, s in self.sweep.workloads.items()} or {("shape",): {}}
+        for cascade, (at, shape) in product(self.cascades.values(), shapes.items()):
+            sizes = {**self.sweep.shape, **shape, **varied}
             try:
-                rank_sizes(cascade, {**self.sweep.shape, **varied})
+                rank_sizes(cascade, sizes)
             except ShapeError as error:
                 lacking = [p for p in error.problems if "wanted a size for" in p]
-                for problem in lacking if len(varied) + len(self.sweep.shape) else error.problems:
-                    if not self._has_mistakes("axes", "shape"):
-                        self.document.report(("shape",), problem)
+                for problem in lacking if sizes else error.problems:
+                    if not self._has_mistakes("axes", "shape", "workloads"):
+                        self.document.report(at, problem)
 
     def _has_mistakes(self, *fields: str) -> bool:
         return any(p.keys[:1] and p.keys[0] in fields for p in self.document.problems)
@@ -322,10 +431,11 @@ class _Reader:
         for axis in self.axes:
             found: dict[str, int] = {}
             for column in axis.columns:
-                for name in self.machines if column.key.startswith(MACHINE) else (None,):
-                    read = fields.get((column.key, name)) or values.get(column.key)
+                for variant in self.machines if column.key.startswith(MACHINE) else (None,):
+                    read = (variant and fields.get((column.key, variant))) or values.get(column.key)
                     if read:
-                        found[column.key + (f" on {name}" if name else "")] = len(read)
+                        on = f" on {' with '.join(filter(None, variant))}" if variant else ""
+                        found[column.key + on] = len(read)
             if len(set(found.values())) > 1:
                 numbers = ", ".join(f"{n} of {key}" for key, n in found.items())
                 at = axis.columns[0].at
@@ -333,18 +443,26 @@ class _Reader:
             sizes.append(next(iter(found.values()), 1))
         return tuple(sizes)
 
-    def _constraints(self) -> tuple[Constraint, ...]:
-        names = dict.fromkeys(("batch", "heads", "queries"), "size")
+    def _constraints(
+        self, field: str | int, texts: Sequence[str], *at: str | int
+    ) -> Iterator[Constraint]:
+        """Conditions of a field, which lies at `at`."""
+        names = self._spoken_of()
+        for n, text in enumerate(texts):
+            found: list[Constraint] = []
+            place = (*at, field, n)
+            self._note(place, lambda t=text, f=found: f.append(read_constraint(t, names)))
+            yield from found
+
+    def _spoken_of(self) -> dict[str, str]:
+        """What a condition may speak of, with the unit of each."""
         keys = {k for c in self.cascades.values() for k in shape_keys(c)}
-        names = dict.fromkeys(sorted(keys | set(self.sweep.shape)), "size")
+        names = dict.fromkeys(sorted(keys | {key for _, key in self._fixed_sizes()}), "size")
         for key in self.columns:
             names[key] = "text" if key in CHOICES else self._unit(key)
         for name in (*files.ROOTS, *self.sweep.columns):
             names[name] = unit_of_column(name)
-        found = []
-        for n, text in enumerate(self.sweep.keep):
-            self._note(("keep", n), lambda t=text: found.append(read_constraint(t, names)))
-        return tuple(found)
+        return names
 
     def _unit(self, key: str) -> str:
         """Unit of an axis: that of the machine's field, or a size."""
@@ -365,30 +483,87 @@ class _Reader:
         before, dot, _ = key.rpartition(".")
         return before + dot + field_of(machine, key.removeprefix(MACHINE))[1]
 
+    def _base(self) -> Plan | None:
+        """The plan of the baseline: its settings in place of axes, or of what is fixed."""
+        if not self.sweep.baseline:
+            return None
+        for axis in self.axes:
+            missing = [k for k in axis.keys if k not in self.sweep.baseline]
+            if missing and len(missing) < len(axis.keys):
+                text = f"want all of {', '.join(axis.keys)}, which go together; lacks {missing[0]}"
+                self.document.report(("baseline",), text)
+        try:
+            sweep = based(self.sweep)
+        except ValueError as error:
+            self.document.report(("baseline",), str(error))
+            return None
+        own = replace(self.document, problems=[])
+        try:
+            return _Reader(sweep, own).plan()
+        except SpecError:
+            for problem in own.problems:
+                self.document.report(("baseline",), f"{dotted(problem.keys)}: {problem.message}")
+            return None
+
+    def _check_shown(self) -> None:
+        """Whether answers and figures are of columns that there are."""
+        known = (*self.columns, *self.sweep.columns)
+        for n, question in enumerate(self.sweep.answers):
+            used = {"most" if question.least is None else "least": question.column}
+            used |= {f"for_each.{i}": name for i, name in enumerate(question.for_each)}
+            self._check_used(("answers", n), used, known)
+            list(self._constraints("where", question.where, "answers", n))
+        for n, figure in enumerate(self.sweep.figures):
+            self._check_used(("figures", n), figure.used(), known)
+            list(self._constraints("where", figure.where, "figures", n))
+
+    def _check_used(
+        self, at: tuple[str | int, ...], used: Mapping[str, str], known: Sequence[str]
+    ) -> None:
+        for field, name in used.items():
+            if name not in known:
+                text = f"want an axis or a column ({', '.join(known)}), found {name!r}"
+                hint = did_you_mean(name, known)
+                self.document.report((*at, field.partition(".")[0]), text + hint)
+
     def _cases(self, found: Plan) -> dict[Choice, Case]:
         """Every case that the axes choose between."""
         axes = [range(n) if found.is_choice(a) else (0,) for a, n in enumerate(found.grid.dims)]
         cases: dict[Choice, Case] = {}
         for places in product(*axes):
             names = found.choice(places)
-            cascade, machine, mapped, mask, dtype = names
-            if names in cases:
-                continue
-            what, on = self.cascades[str(cascade)], self.machines[str(machine)]
-            if mask is not None and mask != "dense":
-                try:
-                    what = with_mask(what, self.masks[mask])
-                except REFUSALS as error:
-                    self.document.report(("mask",), str(error))
-                    continue
-            if dtype is not None and on.kind != "gpu":
-                on = with_overrides(on, {"word": f"{_WORDS[dtype] * 8:g} bit"})
-            columns = asked(found.sweep, found.constraints)
-            exact = found.sweep.method == "exact"
-            cases[names] = Case(
-                what, on, mapped, dtype, dict(found.sweep.shape), columns, not exact
-            )
+            if names not in cases:
+                case = self._case(found, names)
+                cases |= {names: case} if case else {}
         return cases
+
+    def _case(self, found: Plan, names: Choice) -> Case | None:
+        """A case, or None with what is wrong with it noted."""
+        sweep = found.sweep
+        what, on = self.cascades[str(names.cascade)], self.machines[names.variant]
+        if names.mask is not None and names.mask != "dense":
+            try:
+                what = with_mask(what, self.masks[names.mask])
+            except REFUSALS as error:
+                self.document.report(("mask",), str(error))
+                return None
+        if names.dtype is not None and on.kind != "gpu":
+            on = with_overrides(on, {"word": f"{_WORDS[names.dtype] * 8:g} bit"})
+        if sweep.accounting != "physical" and on.kind == "gpu":
+            text = f"want physical on a GPU ({names.machine}), found {sweep.accounting}"
+            self.document.report(("accounting",), text)
+            return None
+        return Case(
+            cascade=what,
+            machine=on,
+            mapping=names.mapping,
+            dtype=names.dtype,
+            shape={**sweep.shape, **sweep.workloads.get(str(names.workload), {})},
+            columns=tuple(c for c in asked(sweep, found.constraints) if c not in RATIOS),
+            closed_form=sweep.method != "exact",
+            accounting=sweep.accounting,
+            simulate=sweep.simulate,
+        )
 
     def _check_columns(self, found: Plan) -> None:
         """Whether some case has each part that a column names."""
@@ -464,7 +639,9 @@ def _tried(found: Plan) -> Plan:
             farthest = max(farthest, off)
         elif off > TOLERANCE or not same:
             cases[names] = single
-            notes[f"{names[0]} on {names[1]}: point by point, for arrays gave other numbers"] = None
+            notes[
+                f"{names.cascade} on {names.machine}: point by point, for arrays gave other numbers"
+            ] = None
     if any(case.approximate for case in cases.values()):
         notes[
             f"causal GPU kernels by their closed form: at most {farthest:.2%} from the exact "

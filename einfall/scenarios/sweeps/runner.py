@@ -75,6 +75,7 @@ class SweepResult:
             "kept": total["kept"],
             "dropped": dict(zip(texts, total["dropped"], strict=True)),
             "refused": refused,
+            "without_baseline": total["without_baseline"],
             "columns": list(self.plan.columns),
             "notes": list(self.plan.notes),
             "best": self.best,
