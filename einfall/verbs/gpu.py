@@ -136,6 +136,7 @@ def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
     """The answer to `estimate`; `mistakes` may hold some of its options already."""
     from einfall.report.gpu_estimates import gpu_estimate_text, simulation_text
     from einfall.sim.gpu.predict import LOWER
+    from einfall.sim.roofline import roofline
 
     question = read_gpu_question(args, mistakes)
     simulate = simulates(args)
@@ -146,7 +147,7 @@ def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
         notes = (*notes, f"{found.kernel.kernel} has no key-tile steps to simulate")
     shape = question.whole_shape()
     record = {**found.record(), "shape": shape, "simulated": found.simulation is not None}
-    record["notes"] = list(notes)
+    record |= {"notes": list(notes), "roofline": roofline(question.cascade, found)}
     texts = [lambda: gpu_estimate_text(found, shape)]
     if simulate:
         record["closed_form_s"] = found.closed_form_s

@@ -110,10 +110,11 @@ def simulates(args: argparse.Namespace) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a kind tells an estimate: its text, and the explanation of its terms when asked."""
+    """How a kind tells an estimate: its text, its terms where they are asked for, its roofline."""
 
     text: Callable[[], str]
     explain: Callable[[], Explanation]
+    roofline: Callable[[], list[dict[str, Any]]]
 
 
 def told(
@@ -130,6 +131,7 @@ def told(
     found = estimate(simulate)
     said, remarks = words(found), notes(found)
     record = {**found.record(), "shape": shape, "simulated": simulate, "notes": list(remarks)}
+    record["roofline"] = said.roofline()
     texts = [said.text]
     if simulate:
         closed_s = float(estimate(False).latency_s)

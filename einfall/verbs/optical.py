@@ -91,6 +91,7 @@ def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
 def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
     """The answer to `estimate`; `mistakes` may hold some of its options already."""
     from einfall.report.optical_estimates import explain_optics, optical_estimate_text
+    from einfall.sim.roofline import roofline
 
     question = read_optical_question(args, mistakes)
     shape = question.whole_shape()
@@ -99,7 +100,9 @@ def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
         lambda simulate: question.estimate(simulate=simulate),
         shape,
         lambda found: Words(
-            lambda: optical_estimate_text(found, shape), lambda: explain_optics(found)
+            lambda: optical_estimate_text(found, shape),
+            lambda: explain_optics(found),
+            lambda: roofline(question.cascade, found),
         ),
         lambda found: found.notes,
     )
