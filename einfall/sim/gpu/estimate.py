@@ -164,6 +164,12 @@ class GpuEstimate:
             cycles["tensor"] = self.flops / self.peak_flops_per_clock
         return {name: float(x) for name, x in cycles.items()}
 
+    @property
+    def least_cycles(self) -> dict[str, float]:
+        """Cycles that each pipe needs: as counted, or where the fit found fewer, those."""
+        reached = {name: self.busy_s[name] * self.clock_hz for name in self.full_rate_cycles}
+        return {name: min(x, reached[name]) for name, x in self.full_rate_cycles.items()}
+
     @cached_property
     def busy_s(self) -> dict[str, float]:
         """Time for which each pipe is in use at the rate the kernel reaches, mean over the SMs."""
@@ -193,7 +199,11 @@ class GpuEstimate:
 
     @cached_property
     def bound(self) -> str:
-        """What is busy longest: a pipe, `hbm`, `l2`, or the `launch` and `host` around the work."""
+        """What stops it: a pipe, `hbm`, `l2`, `latency`, or `launch` and `host` around the work.
+
+        `latency` are steps that wait for each other, and SMs for the last one, while neither a pipe
+        nor a memory works for half of the SMs' time.
+        """
         named = self.burst.bound
         if named == "memory":
             return max(("hbm", "l2"), key=self.busy_s.__getitem__)
