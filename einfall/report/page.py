@@ -98,15 +98,26 @@ class Page:
         return list(dict.fromkeys((*self.record.get("notes", ()), *self.notes)))
 
     def _terms(self) -> str:
-        terms = self.record.get("explain", {}).get("terms", ())
+        explained, path = self._explained()
+        terms, changed = explained.get("terms", ()), self.record.get("explain", {}).get("changed")
         if not terms:
             return ""
-        table = Table("Every term: equation, numbers, result", terms, ("explain", "terms"))
-        return _details(f"{len(terms)} terms", table.html())
+        table = Table("Every term: equation, numbers, result", terms, (*path, "terms"))
+        told = _details(f"{len(terms)} terms", table.html())
+        if not changed:
+            return told
+        first = Table("Terms that changed", changed, ("explain", "changed"))
+        return _details(f"{len(changed)} terms that changed", first.html()) + told
+
+    def _explained(self) -> tuple[Record, tuple[str, ...]]:
+        """What `--explain` gives, of a change what there is after it; and its place in the data."""
+        explained = self.record.get("explain", {})
+        side = next((name for name in ("after", "before") if explained.get(name)), None)
+        return (explained[side], ("explain", side)) if side else (explained, ("explain",))
 
     def _provenance(self) -> str:
         """The constants with their sources, and how many have which status."""
-        explained = self.record.get("explain", {}).get("constants", ())
+        explained = self._explained()[0].get("constants", ())
         found = explained or self.constants
         if not found:
             return ""
