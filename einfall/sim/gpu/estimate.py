@@ -201,8 +201,8 @@ class GpuEstimate:
     def bound(self) -> str:
         """What stops it: a pipe, `hbm`, `l2`, `latency`, or `launch` and `host` around the work.
 
-        `latency` are steps that wait for each other, and SMs for the last one, while neither a pipe
-        nor a memory works for half of the SMs' time.
+        `latency` are steps that wait for each other, blocks that begin and end, and SMs that wait
+        for the last one, while neither a pipe nor a memory works for half of the SMs' time.
         """
         named = self.burst.bound
         if named == "memory":
