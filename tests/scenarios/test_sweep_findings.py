@@ -127,10 +127,23 @@ def test_answers_are_the_best_rows(rates):
         ]  # fmt: skip
         assert found["speedup"] == max(own)
         assert tables["rates"][found["index"]]["speedup"] == max(own)
+        at = tables["rates"][found["index"]]
+        told = {"mask": at["mask"], "change": at["change"], "head_dim": at["head_dim"]}
+        assert found.items() >= told.items()
     none = [row for row in tables["answers"] if row["ask"] == "Twice as fast"]
     assert none == [{"ask": "Twice as fast", "head_dim": None, "latency_s": None, "speedup": None,
                      "bound": None, "index": None}]  # fmt: skip
     assert text.endswith("none")
+
+
+def test_a_condition_on_what_is_asked_for_leaves_it_out(rates):
+    rates.write_text(rates.read_text().replace(
+        "for_each: [machine, workload]", 'for_each: [machine, mask], where: ["mask != dense"]'
+    ))  # fmt: skip
+    best = [row for row in rows_of(rates)[0]["answers"] if row["ask"] == "Where it pays most"]
+    assert [(row["machine"], row["mask"]) for row in best] == [
+        ("h100_sxm", "causal"), ("b200", "causal")
+    ]  # fmt: skip
 
 
 def test_points_that_cannot_be_have_their_reason(tmp_path):
