@@ -180,12 +180,13 @@ class Factor:
 
     ranks: tuple[str, ...]
     divisor: Number | None = None
+    # What tells factors apart; an array is told by its identity.
+    key: Hashable = field(init=False, compare=False, repr=False)
 
-    @property
-    def key(self) -> Hashable:
-        """What tells factors apart; an array is told by its identity."""
-        divisor = self.divisor
-        return (self.ranks, id(divisor) if is_array(divisor) else divisor)
+    def __post_init__(self) -> None:
+        """Work the key out once: sums are looked up by it many times."""
+        divisor = id(self.divisor) if is_array(self.divisor) else self.divisor
+        object.__setattr__(self, "key", (self.ranks, divisor))
 
     def value(self, extents: Mapping[str, Number]) -> Number:
         """The factor for one execution that covers the given extents."""

@@ -56,11 +56,20 @@ def footprint_bytes(context: GroupContext) -> dict[str, Number]:
     elements of its tile inside the loop it is held at · word · slots; a tile that is loaded whole
     while the arrays work on the one before has two slots.
     """
-    word = context.machine.word_bytes
-    return {
-        name: product((elements, word, _slots(context, name)))
-        for name, elements in _held_elements(context).items()
-    }
+    tensors = dict.fromkeys((*context.readers, *context.own))
+    return {name: tensor_bytes(context, name) for name in tensors if is_buffered(context, name)}
+
+
+def is_buffered(context: GroupContext, tensor: str) -> bool:
+    """Whether a tensor has room of its own in the buffer."""
+    held = context.level(tensor) in ("buffer", "spilled")
+    return held and tensor not in context.group.shares
+
+
+def tensor_bytes(context: GroupContext, tensor: str) -> Number:
+    """Bytes of the buffer that one tensor takes, by the rule of `footprint_bytes`."""
+    elements = _held_elements(context, tensor)
+    return product((elements, context.machine.word_bytes, _slots(context, tensor)))
 
 
 def check_capacity(context: GroupContext) -> None:
@@ -97,19 +106,15 @@ def _does_not_fit(
     )
 
 
-def _held_elements(context: GroupContext) -> dict[str, Number]:
-    """Elements of the tile of each tensor in the buffer."""
-    held: dict[str, Number] = {}
+def _held_elements(context: GroupContext, tensor: str) -> Number:
+    """Elements of the tile of a tensor in the buffer."""
     names = context.nest.names
-    for tensor in dict.fromkeys((*context.readers, *context.own)):
-        if context.level(tensor) not in ("buffer", "spilled") or tensor in context.group.shares:
-            continue
-        hold = context.group.hold.get(tensor)
-        inside = names if hold is None else names[: names.index(hold) + 1] if hold else ()
-        tiles = {d.rank: context.nest.tile(d.rank, inside) for d in context.dims_of(tensor)}
-        elements = (dim.factor.value(tiles) for dim in context.dims_of(tensor))
-        held[tensor] = product([1 - context.spilled_part(tensor), *elements])
-    return held
+    hold = context.group.hold.get(tensor)
+    inside = names if hold is None else names[: names.index(hold) + 1] if hold else ()
+    dims = context.dims_of(tensor)
+    tiles = {d.rank: context.nest.tile(d.rank, inside) for d in dims}
+    elements = (dim.factor.value(tiles) for dim in dims)
+    return product([1 - context.spilled_part(tensor), *elements])
 
 
 def _slots(context: GroupContext, tensor: str) -> int:

@@ -6,7 +6,7 @@ from einfall.hw_models import SpecError, load
 from einfall.scenarios.sweeps.axes import Column, Range
 from einfall.scenarios.sweeps.constraints import read_constraint
 from einfall.scenarios.sweeps.grid import Grid
-from einfall.scenarios.sweeps.plan import plan
+from einfall.scenarios.sweeps.reading import plan
 
 B200 = load("b200")
 

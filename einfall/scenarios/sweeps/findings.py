@@ -10,7 +10,7 @@ from typing import Any
 
 from einfall.hw_models.yaml_door import SpecError
 from einfall.scenarios.findings import Findings
-from einfall.scenarios.sweeps import plan as plans
+from einfall.scenarios.sweeps import reading
 from einfall.scenarios.sweeps.asking import answers
 from einfall.scenarios.sweeps.listing import WHY, Listing, Row, listed
 from einfall.scenarios.sweeps.plan import Plan
@@ -27,7 +27,7 @@ def plan(name_or_path: str | Path) -> Plan:
     Raises:
         SpecError: No such sweep, or all the mistakes in its file.
     """
-    return plans.plan(name_or_path, beside=("bound",))
+    return reading.plan(name_or_path, beside=("bound",))
 
 
 def run(ready: Plan, *, out: Path | None, figures: bool, accounting: str | None) -> Findings:
