@@ -100,6 +100,22 @@ def test_a_baseline_may_fix_a_choice_a_size_or_a_field(tmp_path, baseline, value
     assert bool(same) == (value and "a100" not in baseline)
 
 
+def test_a_baseline_keeps_the_order_of_what_goes_together(tmp_path):
+    path = tmp_path / "pairs.yaml"
+    path.write_text(
+        "kind: sweep\nname: pairs\ncascade: attention_1pass\n"
+        "shape: {queries: 1K, head_dim: 64}\n"
+        "axes: {together: {machine: [a100_sxm, b200], mapping: [flash2, flash4]}, "
+        "heads: [16, 64], batch: [1, 2, 4]}\nbaseline: {batch: 1}\n"
+    )
+    rows = rows_of(path)[0]["pairs"]
+    before = {(row["machine"], row["heads"]): row["latency_s"] for row in rows if row["batch"] == 1}
+    assert len(set(before.values())) == 4
+    for row in rows:
+        once = before[row["machine"], row["heads"]]
+        assert row["speedup"] == pytest.approx(once / row["latency_s"], rel=1e-12)
+
+
 def test_answers_are_the_best_rows(rates):
     tables, text = rows_of(rates)
     best = [row for row in tables["answers"] if row["ask"] == "Where it pays most"]
@@ -111,10 +127,23 @@ def test_answers_are_the_best_rows(rates):
         ]  # fmt: skip
         assert found["speedup"] == max(own)
         assert tables["rates"][found["index"]]["speedup"] == max(own)
+        at = tables["rates"][found["index"]]
+        told = {"mask": at["mask"], "change": at["change"], "head_dim": at["head_dim"]}
+        assert found.items() >= told.items()
     none = [row for row in tables["answers"] if row["ask"] == "Twice as fast"]
     assert none == [{"ask": "Twice as fast", "head_dim": None, "latency_s": None, "speedup": None,
                      "bound": None, "index": None}]  # fmt: skip
     assert text.endswith("none")
+
+
+def test_a_condition_on_what_is_asked_for_leaves_it_out(rates):
+    rates.write_text(rates.read_text().replace(
+        "for_each: [machine, workload]", 'for_each: [machine, mask], where: ["mask != dense"]'
+    ))  # fmt: skip
+    best = [row for row in rows_of(rates)[0]["answers"] if row["ask"] == "Where it pays most"]
+    assert [(row["machine"], row["mask"]) for row in best] == [
+        ("h100_sxm", "causal"), ("b200", "causal")
+    ]  # fmt: skip
 
 
 def test_points_that_cannot_be_have_their_reason(tmp_path):
