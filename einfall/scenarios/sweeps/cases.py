@@ -45,7 +45,8 @@ _GPU = frozenset(
     f"{MACHINE}{path}"
     for path in ("hbm.bandwidth", "hbm.achievable", "l2.bandwidth", "l2.capacity",
                  "sm.mufu_per_clock", "sm.fma_lanes", "sm.shared_bytes_per_clock", "energy.exp",
-                 "energy.fma", "energy.shared", "energy.l2", "energy.hbm", "clock.boost", "power.cap")
+                 "energy.fma", "energy.shared", "energy.l2", "energy.hbm", "clock.boost",
+                 "power.cap")
 )  # fmt: skip
 
 Settings = Mapping[str, Any]  # a size, a number or a text by key, or an array of numbers
