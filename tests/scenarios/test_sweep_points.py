@@ -7,7 +7,8 @@ import random
 import pytest
 
 from einfall.cli import main
-from einfall.scenarios.sweeps.plan import SINGLES, plan
+from einfall.scenarios.sweeps.arrays import SINGLES
+from einfall.scenarios.sweeps.reading import plan
 from einfall.scenarios.sweeps.runner import run_sweep
 
 SWEEPS = {

@@ -194,7 +194,8 @@ def _arrays(case: Case) -> frozenset[str]:
     kind, mask = case.machine.kind, case.cascade.mask
     if kind == "gpu":
         causal = mask is not None and own_fields(mask.spec) == {"causal": True}
-        fits = case.cascade.name == "attention_1pass" and (mask is None or causal)
+        named = case.mapping != choice.BEST  # which is a kernel of its own at each point
+        fits = named and case.cascade.name == "attention_1pass" and (mask is None or causal)
         if not fits or (causal and not case.closed_form):
             return _NONE
         return _LENGTHS | {"kv_heads"} | _GPU | _tensor_rates(case.machine)

@@ -209,14 +209,14 @@ class SkiSlope(_Figure):
     series: str | None = None
 
 
-class Stack(_Figure):
-    """Of each point the time of every unit (`time_stack`) or the energy of every part."""
+class Inside(_Figure):
+    """Of each point the time of every unit, the energy of every part, or the roofs above it."""
 
-    kind: Literal["time_stack", "energy_stack"]
+    kind: Literal["time_stack", "energy_stack", "roofline"]
 
 
 AnyFigure = Annotated[
-    Heatmap | Lines | Bars | Pareto | SkiSlope | Stack, Field(discriminator="kind")
+    Heatmap | Lines | Bars | Pareto | SkiSlope | Inside, Field(discriminator="kind")
 ]
 
 
