@@ -180,7 +180,7 @@ def accesses(expr: Expr) -> Iterator[Access]:
             yield from accesses(arg)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Einsum:
     """One extended Einsum: map the operands by `expr`, reduce over `reduce_ranks`, write `output`.
 
@@ -199,12 +199,12 @@ class Einsum:
         """The tensor that the Einsum defines; it names the Einsum too."""
         return self.output.tensor
 
-    @property
+    @cached_property
     def operands(self) -> tuple[Access, ...]:
         """The accesses on the right-hand side, from left to right."""
         return tuple(accesses(self.expr))
 
-    @property
+    @cached_property
     def iterative_ranks(self) -> tuple[str, ...]:
         """Ranks on which the Einsum writes the next coordinate (`m1+1` on the left)."""
         return tuple(i.rank for i in self.output.indices if i.rank and i.varies and i.offset > 0)

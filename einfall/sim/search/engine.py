@@ -27,7 +27,7 @@ from einfall.einsum_cascades.einsum import Cascade
 from einfall.einsum_cascades.shapes import rank_sizes
 from einfall.hw_models.library import Machine, as_array
 from einfall.sim.accounting import PHYSICAL
-from einfall.sim.choice import mapping_for, names
+from einfall.sim.choice import BEST, mapping_for, names
 from einfall.sim.estimate import estimate
 from einfall.sim.layout import Layout
 from einfall.sim.legality import refuse_windows
@@ -203,7 +203,7 @@ class _Search:
     def _seeds(self) -> Iterator[Found]:
         """Those that take the question, costed."""
         space = self.space
-        for name in names():
+        for name in (name for name in names() if name != BEST):
             try:
                 mapping = mapping_for(space.cascade, space.shape, space.machine, name=name)
                 yield self._costed(mapping, name)
@@ -324,22 +324,35 @@ class _Search:
     def _try(self, candidate: Candidate, grid: Grid, count: int, depths: list[Variant]) -> None:
         """All tiles, holds and depths of a candidate; its bounds know nothing of the depth."""
         run, proof = candidate.run, self.proof
-        ways = count // grid.count
+        ways = count // grid.count * len(depths)
         if not candidate.is_legal or is_refused(candidate.context(grid)):
-            proof.illegal += count * len(depths)
+            proof.illegal += ways * grid.count
             return
-        context = candidate.context(grid)
-        phase = lowered(context)
-        proof.lowered += 1
-        time, energy = least_time_s(phase, grid.shape), energy_j(context, phase, grid.shape)
-        needs = np.zeros(grid.shape) if not self.pareto else candidate.least_bytes(grid)
-        alive = self._alive(run, time * SAFE, energy * SAFE, needs).ravel()
-        proof.bounded += ways * len(depths) * int(np.count_nonzero(~alive))
+        needs, registers = candidate.least_bytes(grid, depths)
+        fit = registers & (needs <= self.space.machine.buffer.capacity_bytes)
+        proof.too_large += ways * int(np.count_nonzero(~fit))
+        if not fit.any():
+            return
+        time, energy = self._least_cost(candidate, grid)
+        alive = fit & self._alive(run, time * SAFE, energy * SAFE, needs)
+        proof.bounded += ways * int(np.count_nonzero(fit & ~alive))
         if not alive.any():
             return
         small = grid.take(np.flatnonzero(alive))
         for variant in depths:
             self._cost(replace(candidate, variant=variant), small)
+
+    def _least_cost(self, candidate: Candidate, grid: Grid) -> tuple[Array, Array]:
+        """Least time and energy, whatever the depth and the holds; nought of what is not asked."""
+        context = candidate.context(grid)
+        phase = lowered(context)
+        self.proof.lowered += 1
+        time = energy = np.zeros(grid.shape)
+        if self.pareto or self.objective != "energy":
+            time = least_time_s(phase, grid.shape)
+        if self.pareto or self.objective != "latency":
+            energy = energy_j(context, phase, grid.shape)
+        return time, energy
 
     def _cost(self, candidate: Candidate, grid: Grid) -> None:
         """The closed form of what no bound rules out."""

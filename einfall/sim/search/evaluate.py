@@ -6,6 +6,7 @@ what `estimate` lowers and evaluates for one of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,7 +27,7 @@ from einfall.sim.numeric import Number, maximum, product
 from einfall.sim.pipeline import Phase, Pipeline, counts
 from einfall.sim.search.space import Run, Space, Spread, Variant, Walk
 from einfall.sim.spatial import lower_group
-from einfall.sim.tiling import footprint_bytes
+from einfall.sim.tiling import STEPS_BUFFERED, is_buffered, tensor_bytes
 
 Array = np.ndarray
 
@@ -36,12 +37,30 @@ class Grid:
     """All combinations of the tiles of an order, and the tile of a split rank.
 
     Loops whose tiles vary together share an axis and have length one on all others, so that what
-    depends on one rank is worked out once for each of its tiles.
+    depends on one rank is worked out once for each of its tiles. Candidates of an order share its
+    layout and its nest, and with the nest every sum over it that one of them has asked for.
     """
 
+    run: Run
+    order: tuple[Walk, ...]
     tiles: MappingOf[str, Array]
     split: Array | None
     shape: tuple[int, ...]
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The cascade, its split rank cut into the tiles of the grid."""
+        space = self.run.space
+        if self.run.tied is None or self.split is None:
+            return space.layout
+        sizes = rank_sizes(space.cascade, space.shape, {self.run.tied: self.split})
+        return Layout(space.cascade, sizes)
+
+    @cached_property
+    def nest(self) -> Nest:
+        """The loops of the order, all their tiles at once."""
+        loops = tuple(Loop(w.loop, w.rank, self.tiles.get(w.loop, 1)) for w in self.order)
+        return Nest(self.layout.extents, loops)
 
     @property
     def count(self) -> int:
@@ -52,7 +71,7 @@ class Grid:
         """A list of those at the given places."""
         split = None if self.split is None else self._listed(self.split)[which]
         tiles = {k: self._listed(x)[which] for k, x in self.tiles.items()}
-        return Grid(tiles, split, (len(which),))
+        return Grid(self.run, self.order, tiles, split, (len(which),))
 
     def _listed(self, x: Array) -> Array:
         return np.broadcast_to(x, self.shape).ravel() if x.shape != self.shape else x.ravel()
@@ -77,7 +96,7 @@ def grid_of(run: Run, order: tuple[Walk, ...]) -> Grid:
     split = tiles[inner[-1]] if inner else None
     if split_tiles:
         split = along(len(shape) - 1, [*split_tiles])
-    return Grid(tiles, split, shape or (1,))
+    return Grid(run, order, tiles, split, shape or (1,))
 
 
 @dataclass(frozen=True)
@@ -182,41 +201,34 @@ class Candidate:
 
     def context(self, grid: Grid) -> GroupContext:
         """The group on tiles that are arrays."""
-        split = {} if self.run.tied is None or grid.split is None else {self.run.tied: grid.split}
-        sizes = (
-            rank_sizes(self.space.cascade, self.space.shape, split) if split else self.space.sizes
-        )
-        layout = Layout(self.space.cascade, sizes)
-        loops = tuple(Loop(w.loop, w.rank, grid.tiles.get(w.loop, 1)) for w in self.order)
-        nest = Nest(layout.extents, loops)
-        mapping = self.mapping
-        machine = self.space.machine
-        return GroupContext(layout, machine, mapping, mapping.groups[0], PHYSICAL, nest)
+        mapping, machine = self.mapping, self.space.machine
+        group = mapping.groups[0]
+        return GroupContext(grid.layout, machine, mapping, group, PHYSICAL, grid.nest)
 
     def needs(self, grid: Grid) -> tuple[Array, dict[str, dict[str, Array]], Array]:
         """(bytes of what the run makes, {input: {hold: bytes}}, whether registers hold the rest).
 
         What a tensor needs of the buffer depends on where it is kept itself, and on nothing else.
         """
-        choices = {t: self.run.holds(t, self.order) for t in self.run.inputs}
-        by_hold: dict[str, dict[str, Array]] = {t: {} for t in choices}
-        own: Number = 0.0
-        fit = np.ones(grid.shape, dtype=bool)
-        for k in range(max((len(c) for c in choices.values()), default=1)):
-            holds = {t: c[min(k, len(c) - 1)] for t, c in choices.items()}
-            context = self.with_holds(holds).context(grid)
-            needs = footprint_bytes(context)
-            for tensor, hold in holds.items():
-                by_hold[tensor][hold] = _spread(needs.get(tensor, 0.0), grid.shape)
-            if not k:
-                own = sum((n for t, n in needs.items() if t not in choices), start=0.0)
-                fit = self._registers_hold(context, grid)
-        return _spread(own, grid.shape), by_hold, fit
+        context, group = self.context(grid), self.mapping.groups[0]
+        made = (tensor_bytes(context, t) for t in self.run.names if is_buffered(context, t))
+        own = _spread(sum(made, start=0.0), grid.shape)
+        by_hold: dict[str, dict[str, Array]] = {}
+        for tensor in self.run.inputs:
+            by_hold[tensor] = {}
+            for hold in self.run.holds(tensor, self.order):
+                # What else the names have answered is the same wherever an input is kept.
+                kept = group.model_copy(update={"hold": {**group.hold, tensor: hold}})
+                held = replace(context, group=kept)
+                by_hold[tensor][hold] = _spread(tensor_bytes(held, tensor), grid.shape)
+        return own, by_hold, self._registers_hold(context, grid)
 
-    def least_bytes(self, grid: Grid) -> Array:
-        """Bytes of the buffer with every input kept where it needs least."""
-        own, by_hold, _ = self.needs(grid)
-        return own + sum((np.minimum.reduce([*h.values()]) for h in by_hold.values()), start=0.0)
+    def least_bytes(self, grid: Grid, depths: Iterable[Variant]) -> tuple[Array, Array]:
+        """(bytes of the buffer of the least of these depths and holds, whether registers hold)."""
+        tightest = min(depths, key=lambda v: v.depth or STEPS_BUFFERED)
+        own, by_hold, registers = replace(self, variant=tightest).needs(grid)
+        least = (np.minimum.reduce([*holds.values()]) for holds in by_hold.values())
+        return own + sum(least, start=0.0), registers
 
     def _registers_hold(self, context: GroupContext, grid: Grid) -> Array:
         """Whether scores and carried values that stay in an array have an element each."""
@@ -257,7 +269,7 @@ def least_time_s(phase: Phase, shape: tuple[int, ...]) -> Array:
     Keeping an input further in moves more in all and no less after the first step, but its first
     tile may be smaller. A depth only makes the interval between steps longer.
     """
-    first = {task.name: task.once_s(phase.nest) for task in phase.tasks}
+    first = dict(phase.once_s)
     for name in (name for name in first if name.startswith("load ")):
         first[name] = dict.fromkeys(first[name], 0.0)
     terms = phase_terms(phase)
