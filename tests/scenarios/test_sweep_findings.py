@@ -317,3 +317,75 @@ def test_the_schema_takes_what_einfall_takes_and_no_unknown_field(validator):
 
 def test_show_prints_the_schema(answer):
     assert answer("show", "schemas", "scenario") == json_schema()
+
+
+# Figures ------------------------------------------------------------------------------------------
+
+ONE = "[machine == b200, mask == dense, workload == prefill]"
+FIGURES = f"""
+figures:
+  - {{kind: heatmap, x: change, y: head_dim, value: speedup, where: {ONE}}}
+  - {{kind: lines, x: head_dim, y: latency_s, series: change, where: {ONE}}}
+  - {{kind: bars, name: gains, value: speedup, title: "What pays", where: {ONE}}}
+  - {{kind: pareto, series: workload}}
+  - {{kind: time_stack, where: [change == faster, mask == dense]}}
+  - {{kind: energy_stack, where: [change == faster, mask == dense]}}
+  - {{kind: roofline, where: [machine == b200, change == faster, mask == dense]}}
+"""
+SLOPE = """
+kind: sweep
+name: slope
+cascade: attention_1pass
+machine: fusemax_cloud
+shape: {heads: 4, head_dim: 64, queries: 4K}
+axes: {machine.buffer.capacity: [256 KiB, 1 MiB, 4 MiB]}
+columns: [traffic_bytes.dram]
+figures: [{kind: ski_slope, x: machine.buffer.capacity, y: traffic_bytes.dram}]
+"""
+
+
+def test_every_figure_shows_its_rows(tmp_path):
+    path = tmp_path / "rates.yaml"
+    path.write_text(TEXT + FIGURES)
+    found = scenarios.run(path)
+    drawn = {name: records for name, _, records in found.drawings()}
+    assert list(drawn) == [
+        "heatmap", "lines", "gains", "pareto", "time_stack", "energy_stack", "roofline"
+    ]  # fmt: skip
+    rows = {row["index"]: row for row in found.record()["tables"]["rates"]}
+    assert [row["speedup"] for row in drawn["gains"]] == [
+        rows[row["index"]]["speedup"] for row in drawn["heatmap"]
+    ]
+    assert len(drawn["pareto"]) == len(rows)
+    cases = {row["case"] for row in drawn["time_stack"]}
+    assert cases == {row["case"] for row in drawn["energy_stack"]}
+    assert len(cases) == 8
+    for case in cases:
+        parts = [row for row in drawn["time_stack"] if row["case"] == case]
+        assert parts[0]["bound"] in {row["unit"] for row in parts}
+        assert all(row["busy_s"] <= row["latency_s"] for row in parts)
+
+
+def test_a_ski_slope_and_the_files_of_a_figure(tmp_path):
+    path, out = tmp_path / "slope.yaml", tmp_path / "out"
+    path.write_text(SLOPE)
+    found = scenarios.run(path, out=out, figures=True)
+    endings = {p.suffix for p in found.paths if p.stem == "ski_slope"}
+    assert endings == {".png", ".svg", ".csv", ".json"}
+    (name, _, records), *_ = found.drawings()
+    assert (name, len(records)) == ("ski_slope", 3)
+
+
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [("{kind: heatmap, x: change, y: head_dim, value: speedup}", "want one point for each"),
+     ("{kind: roofline, where: mask == dense}", "want one machine for a roofline"),
+     ("{kind: time_stack}", "want at most 24 points, found 32; say which with where"),
+     ("{kind: bars, value: speedup, where: speedup > 100}", "figures.0 .bars.: ")],
+)  # fmt: skip
+def test_a_figure_that_cannot_be_is_told_before_a_file_is_written(tmp_path, figure, message):
+    path, out = tmp_path / "rates.yaml", tmp_path / "out"
+    path.write_text(TEXT + f"figures: [{figure}]\n")
+    with pytest.raises(SpecError, match=message):
+        scenarios.run(path, out=out, figures=True)
+    assert not out.exists()

@@ -210,16 +210,16 @@ class Candidate:
 
         What a tensor needs of the buffer depends on where it is kept itself, and on nothing else.
         """
-        context = self.context(grid)
+        context, group = self.context(grid), self.mapping.groups[0]
         made = (tensor_bytes(context, t) for t in self.run.names if is_buffered(context, t))
         own = _spread(sum(made, start=0.0), grid.shape)
         by_hold: dict[str, dict[str, Array]] = {}
         for tensor in self.run.inputs:
             by_hold[tensor] = {}
             for hold in self.run.holds(tensor, self.order):
-                held = replace(
-                    context, group=context.group.model_copy(update={"hold": {tensor: hold}})
-                )
+                # What else the names have answered is the same wherever an input is kept.
+                kept = group.model_copy(update={"hold": {**group.hold, tensor: hold}})
+                held = replace(context, group=kept)
                 by_hold[tensor][hold] = _spread(tensor_bytes(held, tensor), grid.shape)
         return own, by_hold, self._registers_hold(context, grid)
 
@@ -269,7 +269,7 @@ def least_time_s(phase: Phase, shape: tuple[int, ...]) -> Array:
     Keeping an input further in moves more in all and no less after the first step, but its first
     tile may be smaller. A depth only makes the interval between steps longer.
     """
-    first = {task.name: task.once_s(phase.nest) for task in phase.tasks}
+    first = dict(phase.once_s)
     for name in (name for name in first if name.startswith("load ")):
         first[name] = dict.fromkeys(first[name], 0.0)
     terms = phase_terms(phase)
