@@ -169,7 +169,8 @@ def name_cells(ax: Axes, across: Sequence[str], down: Sequence[str]) -> None:
     ax.tick_params(length=0)
     if max(map(len, across)) * style.CHARACTER_EM * style.SMALL_PT > room * every:
         for text in ax.get_xticklabels():
-            text.set(rotation=35 if every == 1 else 60, ha="right", rotation_mode="anchor")
+            slant = 35 if room * every > 2 * style.SMALL_PT else 60
+            text.set(rotation=slant, ha="right", rotation_mode="anchor")
 
 
 # What only this one needs -------------------------------------------------------------------------

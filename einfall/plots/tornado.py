@@ -24,8 +24,8 @@ _LOOKS = {"low": style.Look(style.ORANGE, "///", "v"), "high": style.Look(style.
 _THICK = 0.38  # of each of the two bars of a number, where numbers are 1 apart
 _AT = {"low": -_THICK / 2, "high": _THICK / 2}
 _TWICE = 1.995  # times: from this on changes are told as ratios, below it in percent
-_SHOWN = 5e-5  # no bar and no number for a smaller change
-_ROOM = 0.3  # of the axis: for the numbers beside the bars
+_SHOWN, _SHOWN_TIMES = 5e-5, 5e-3  # no bar and no number for smaller changes, and for ratios
+_ROOM = 0.2  # of the axis: for the numbers beside the bars
 _TIMES = (1.1, 1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1e3, 1e4, 1e5, 1e6)
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _MOST_TICKS = 6
@@ -90,7 +90,9 @@ def plot_tornado(table: Iterable[Record], ax: Axes, *, span: Iterable[float] = (
     check_columns(rows, WHAT, TORNADO)
     ratios = [*_ratios(rows), *span]
     for y, row in enumerate(rows):
-        if all(told(row, side) and not _moves(positive(row, WHAT, side)) for side in _LOOKS):
+        if all(
+            told(row, side) and not _moves(positive(row, WHAT, side), ratios) for side in _LOOKS
+        ):
             _write(ax, "no change", 1.0, y, style.GREY)
             continue
         for side, look in _LOOKS.items():
@@ -98,7 +100,7 @@ def plot_tornado(table: Iterable[Record], ax: Axes, *, span: Iterable[float] = (
                 _write(ax, "refused", 1.0, y + _AT[side], style.GREY)
                 continue
             ratio = positive(row, WHAT, side)
-            if _moves(ratio):
+            if _moves(ratio, ratios):
                 ax.barh(y + _AT[side], ratio - 1, _THICK, 1.0, **look.box())
                 _write(ax, _digits(ratio, ratios), ratio, y + _AT[side], style.BLACK)
     _axis(ax, ratios)
@@ -136,9 +138,9 @@ def _left_out(all_of: Mapping[str, Sequence[Record]], shown: Mapping[str, Sequen
     return f", {there - drawn} smaller effects left out" if there > drawn else ""
 
 
-def _moves(ratio: float) -> bool:
-    """Whether a change is large enough to be seen."""
-    return abs(ratio - 1) >= _SHOWN
+def _moves(ratio: float, ratios: Sequence[float]) -> bool:
+    """Whether a change is large enough to be told among the others."""
+    return abs(ratio - 1) >= (_SHOWN if _in_percent(ratios) else _SHOWN_TIMES)
 
 
 def _in_percent(ratios: Sequence[float]) -> bool:
@@ -184,7 +186,7 @@ def _tick(at: float, *, percent: bool) -> str:
     ('−10', '0', '0.5')
     """
     if not percent:
-        return f"{at:.3g}"
+        return f"{at:.3g}" if at >= 1 else f"{at:.2g}"
     return f"{100 * (at - 1):+.3g}".replace("-", "−") if at != 1 else "0"
 
 

@@ -100,7 +100,7 @@ POINTS = [
     *point("unfused 4K", 61e12, "hbm", hbm=31.0, l2=28.0),
     *point("decode", 3.1e12, "hbm", hbm=1.0),
 ]
-MANY_POINTS = [row for i in range(40) for row in point(f"case {i}", (100 + 10 * i) * 1e12, "tensor",
+MANY_POINTS = [row for i in range(20) for row in point(f"case {i}", (100 + 10 * i) * 1e12, "tensor",
                                                        hbm=300 + 20.0 * i)]  # fmt: skip
 
 
@@ -157,14 +157,13 @@ OF_PRICE = Pareto(PRICE, TOKENS)
 SIDES = ("20 % less", "20 % more")
 CASES = ("fa2", "fa3", "unfused", "decode")
 FORTY = tuple(f"case {i}" for i in range(40))
+TWENTY = FORTY[:20]
 
 GALLERY = {
     "heatmap": (heatmap_figure, grid(12, 8), {"shown": ON_WIDTH}),
     "heatmap_times": (heatmap_figure, grid(6, 5), {"shown": Heatmap(WIDTH, RATE, TIME)}),
-    "heatmap_20_16": (heatmap_figure, grid(20, 16), {"shown": ON_WIDTH}),
     "heatmap_times_20_16": (heatmap_figure, grid(20, 16), {"shown": Heatmap(WIDTH, RATE, TIME)}),
-    "heatmap_60_40": (heatmap_figure, grid(60, 40), {"shown": ON_WIDTH}),
-    "heatmap_one": (heatmap_figure, grid(1, 1), {"shown": ON_WIDTH}),
+    "heatmap_40_20": (heatmap_figure, grid(40, 20), {"shown": ON_WIDTH}),
     "heatmap_gaps": (
         heatmap_figure,
         [row | ({"speedup": None, "bound": None} if i % 5 == 0 else {})
@@ -188,18 +187,12 @@ GALLERY = {
          for i, row in enumerate(curves(("a", "b"), 9))],
         {"shown": BY_KEYS},
     ),
-    "lines_zero": (
-        lines_figure,
-        [{"series": "waste", "keys": 100 * i, "latency_s": 1e-3 * i} for i in range(6)],
-        {"shown": Lines(KEYS, TIME)},
-    ),
-    "lines_40": (lines_figure, curves(FORTY, 40), {"shown": BY_KEYS}),
+    "lines_20": (lines_figure, curves(TWENTY, 40), {"shown": BY_KEYS}),
     "lines_long": (lines_figure, curves((LONG, f"{LONG} 2"), 6), {"shown": BY_KEYS}),
     "bars": (bars_figure, results(CASES), {"shown": TWO}),
     "bars_ratio": (bars_figure, results(CASES), {"shown": Bars(SPEEDUP, series="series")}),
     "bars_log": (bars_figure, results(CASES, slow=50.0), {"shown": TWO}),
-    "bars_one": (bars_figure, results(("fa2",), ("x",)), {"shown": Bars(TIME)}),
-    "bars_40": (bars_figure, results(FORTY, ("x",)), {"shown": Bars(TIME)}),
+    "bars_20": (bars_figure, results(TWENTY, ("x",)), {"shown": Bars(TIME)}),
     "bars_long": (bars_figure, results((LONG, "fa2")), {"shown": TWO}),
     "bars_gaps": (
         bars_figure,
@@ -207,11 +200,9 @@ GALLERY = {
         {"shown": TWO},
     ),
     "roofline": (roofline_figure, [*ROOFS, *POINTS], {}),
-    "roofline_roofs": (roofline_figure, ROOFS, {}),
     "roofline_least": (roofline_figure, ROOFS[:1], {}),
-    "roofline_40": (roofline_figure, [*ROOFS[:4], *MANY_POINTS], {}),
+    "roofline_20": (roofline_figure, [*ROOFS[:4], *MANY_POINTS], {}),
     "time_stack": (time_stack_figure, busy(CASES), {}),
-    "time_stack_one": (time_stack_figure, busy(("fa3",), ("tensor",)), {}),
     "time_stack_40": (time_stack_figure, busy(FORTY), {}),
     "time_stack_long": (time_stack_figure, busy((LONG, "fa2")), {}),
     "time_stack_zero": (
@@ -222,13 +213,7 @@ GALLERY = {
     ),
     "energy_stack": (energy_stack_figure, energies(CASES), {}),
     "energy_stack_one": (energy_stack_figure, energies(("fa3",)), {}),
-    "energy_stack_40": (energy_stack_figure, energies(FORTY), {}),
-    "energy_stack_long": (energy_stack_figure, energies((LONG, "fa2")), {}),
-    "energy_stack_zero": (
-        energy_stack_figure,
-        [*energies(("fa3",)), {"case": "nothing", "component": "l2", "energy_j": 0.0}],
-        {},
-    ),
+    "energy_stack_20": (energy_stack_figure, energies(TWENTY), {}),
     "pareto": (pareto_figure, machines(16), {"shown": OF_PRICE}),
     "pareto_series": (
         pareto_figure,
@@ -236,17 +221,11 @@ GALLERY = {
         {"shown": Pareto(PRICE, TOKENS, series="maker",
                          size=Quantity("area", "Area", "mm^2"))},
     ),
-    "pareto_users": (
-        pareto_figure,
-        [{"name": f"TP {2**i}", "user": 20.0 * 1.6**i, "tokens_per_s": 9000 / 1.4**i}
-         for i in range(6)],
-        {"shown": Pareto(Quantity("user", "Speed of a user", "tokens/s", better="higher"), TOKENS)},
-    ),
     "pareto_one": (pareto_figure, machines(1), {"shown": OF_PRICE}),
     "pareto_long": (pareto_figure, machines(40, LONG), {"shown": OF_PRICE}),
     "ski_slope": (ski_slope_figure, slope(("fp8", "bf16")), {}),
     "ski_slope_one": (ski_slope_figure, slope(("bf16",), 1), {}),
-    "ski_slope_40": (ski_slope_figure, slope(FORTY), {}),
+    "ski_slope_20": (ski_slope_figure, slope(TWENTY), {}),
     "tornado": (
         tornado_figure,
         {"attention_1pass": {"time": turned(12), "energy": turned(12, -0.1)}},
@@ -259,9 +238,9 @@ GALLERY = {
          "nothing": {"time": [], "energy": []}},
         {"sides": ("1/2 as much", "2× as much")},
     ),
-    "tornado_40": (
-        tornado_figure, {LONG: {"time": turned(40, 0.01, "power.voltage.knee"),
-                                "energy": turned(40, 0.01, "power.voltage.knee")}},
+    "tornado_long": (
+        tornado_figure, {LONG: {"time": turned(22, 0.01, "power.voltage.knee"),
+                                "energy": turned(22, 0.01, "power.voltage.knee")}},
         {"sides": SIDES},
     ),
 }  # fmt: skip

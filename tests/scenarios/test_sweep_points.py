@@ -34,6 +34,20 @@ SWEEPS = {
         "axes: {heads: [8, 32], queries: [64, 300, 4K, 64K], keys: [4K, 10000, 1M]}\n"
         "columns: [latency_s, energy_j, bound, utilization.mufu, busy_s.hbm, power_w, clock_hz]\n"
     ),
+    "power": (
+        "cascade: attention_1pass\n"
+        "machine: [a100_sxm, b200]\n"
+        "dtype: fp16\n"
+        "shape: {batch: 4, heads: 32}\n"
+        "axes:\n"
+        "  queries: [300, 4K]\n"
+        "  machine.power.cap: [0.5x, 1x, 2x]\n"
+        "  machine.clock.boost: [0.5x, 1x, +20%]\n"
+        "  machine.sm.tensor.fp16: [1x, 2x]\n"
+        "  machine.energy.mma.fp16: [1x, 0.5x]\n"
+        "  head_dim: [64, 128]\n"
+        "columns: [latency_s, energy_j, bound, clock_hz, power_w, utilization.tensor]\n"
+    ),
     "causal": (
         "cascade: attention_1pass\n"
         "machine: a100_sxm\n"
@@ -74,7 +88,7 @@ SWEEPS = {
         "axes: {height: [32, 64], machine.word: [4 bit, 8 bit]}\n"
     ),
 }
-BY_ARRAYS = ("gpu", "tuned", "array", "masked")
+BY_ARRAYS = ("gpu", "tuned", "power", "array", "masked")
 
 
 def write(tmp_path, name, text):
@@ -114,6 +128,8 @@ UNITS = {
     "clock_hz": "Hz",
     "boost_hz": "Hz",
     "word_bytes": "B",
+    "cap_w": "W",
+    "energy.mma.fp16": "J",
 }
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from einfall.hw_models.yaml_door import SpecError
-from einfall.scenarios.findings import Findings
+from einfall.scenarios.findings import Drawing, Findings
 from einfall.scenarios.sweeps import reading
 from einfall.scenarios.sweeps.asking import answers
 from einfall.scenarios.sweeps.listing import WHY, Listing, Row, listed
@@ -50,7 +50,12 @@ def run(ready: Plan, *, out: Path | None, figures: bool, accounting: str | None)
     tables = {ready.sweep.name: _table(listing)} | ({"answers": told} if told else {})
     sections = [*_table_text(listing), *_answers_text(told), *_notes(listing)]
 
-    found = Findings(ready.sweep, tables, sections)
+    def draw(_: Findings) -> Iterable[Drawing]:
+        from einfall.scenarios.sweeps.figures import drawings
+
+        return drawings(listing)
+
+    found = Findings(ready.sweep, tables, sections, draw=draw)
     return found if out is None else found.written(out, found.drawings() if figures else ())
 
 

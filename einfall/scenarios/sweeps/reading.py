@@ -441,12 +441,7 @@ def based(sweep: Sweep) -> Sweep:
         ValueError: A size is none.
     """
     fixed = sweep.baseline
-    axes = {k: v for k, v in sweep.axes.items() if k != "together" and k not in fixed}
-    groups = sweep.axes.get("together", [])
-    groups = [
-        g for g in (groups if isinstance(groups, list) else [groups]) if not set(g) & set(fixed)
-    ]
-    update: dict[str, Any] = {"axes": axes | ({"together": groups} if groups else {})}
+    update: dict[str, Any] = {"axes": dict(_left(sweep.axes, fixed))}
     sizes = {k: v for k, v in fixed.items() if k not in CHOICES and not k.startswith(MACHINE)}
     update["shape"] = {**sweep.shape, **{k: SIZE.read(v) for k, v in sizes.items()}}
     fields = {k.removeprefix(MACHINE): v for k, v in fixed.items() if k.startswith(MACHINE)}
@@ -463,3 +458,14 @@ def based(sweep: Sweep) -> Sweep:
     update |= {"baseline": {}, "answers": (), "figures": (), "keep": (), "best": ()}
     update["columns"] = tuple(RATIOS.values())
     return sweep.model_copy(update=update)
+
+
+def _left(axes: Mapping[str, Any], fixed: Mapping[str, Value]) -> Iterator[tuple[str, Any]]:
+    """The axes that a baseline does not fix, in the order that they have."""
+    for key, value in axes.items():
+        if key == "together":
+            groups = value if isinstance(value, list) else [value]
+            kept = [group for group in groups if not set(group) & set(fixed)]
+            yield from [(key, kept)] if kept else []
+        elif key not in fixed:
+            yield key, value
