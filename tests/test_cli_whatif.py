@@ -1,6 +1,9 @@
 """`whatif`: a line for each cascade on machines of every kind, tornado, figure, mistakes."""
 
+import json
+
 import pytest
+from trace_format import check_trace
 
 ARRAY = ("--on", "fusemax_cloud", "--shape", "heads=1,queries=256,head_dim=64")
 GPU = ("--on", "h100_sxm", "--shape", "batch=2,heads=16,queries=2048,head_dim=128")
@@ -33,6 +36,10 @@ def test_before_and_after_are_two_estimates(answer, case):
     assert {"path", "value", "direction", "speeds", "gain", "energy_gain"} <= row["prices"][
         0
     ].keys()
+    assert {shadow["resource"] for shadow in row["shadow_prices"]} == {
+        name for name, time in after["busy_s"].items() if time
+    }
+    assert row["freed"]["resource"] == after["bound"]
     gains = [price["gain"] for price in row["prices"]]
     assert gains == sorted(gains, reverse=True)
 
@@ -128,3 +135,80 @@ def test_all_mistakes_are_told_at_once(ask):
     assert code == 2
     assert "--on: wanted a value" in err
     assert "--shape: wanted a value" in err
+
+
+def test_a_wrong_mask_hides_no_mistake_in_the_shape(ask):
+    for words in (("whatif", "--set", "clock=2x"), ("estimate",)):
+        code, _, err = ask(*words, "attention_1pass", "--on", "fusemax_cloud",
+                           "--mask", "casual", "--shape", "hads=4")  # fmt: skip
+        assert code == 2
+        assert "mask: family" in err
+        assert "did you mean heads?" in err
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_trace_has_the_timelines_before_and_after(answer, tmp_path, case):
+    cascade, on, change = CASES[case]
+    answer("whatif", cascade, *on, "--set", change, "--trace", "t.json")
+    trace = json.loads((tmp_path / "t.json").read_text())
+    check_trace(trace)
+    before, after = trace["otherData"]["timelines"]
+    assert before["title"].startswith(f"before: {cascade} on ")
+    assert after["title"].startswith(f"after: {cascade} on ")
+    assert before["latency_s"] > after["latency_s"]
+    for pid, timeline in enumerate((before, after), start=1):
+        ends = [e["ts"] + e["dur"] for e in trace["traceEvents"] if e["pid"] == pid and "dur" in e]
+        assert len(ends) == timeline["spans"]
+        assert max(ends) <= 1e6 * timeline["latency_s"] * (1 + 1e-9)
+
+
+def test_a_trace_of_several_cascades_has_a_group_each_and_simulates(answer, tmp_path):
+    words = ("whatif", "attention_1pass", "attention_3pass", *ARRAY)
+    found = answer(*words, "--set", "dram.bandwidth=0.25x", "--trace", "t.json")
+    assert found["simulated"]
+    trace = json.loads((tmp_path / "t.json").read_text())
+    check_trace(trace)
+    names = [t["title"].partition(" on ")[0] for t in trace["otherData"]["timelines"]]
+    assert names == [f"{when}: {cascade}" for cascade in ("attention_1pass", "attention_3pass")
+                     for when in ("before", "after")]  # fmt: skip
+
+
+def test_without_a_change_a_trace_has_one_timeline(answer, tmp_path):
+    answer("whatif", "attention_1pass", *GPU, "--tornado", "20%", "--trace", "t.json")
+    (timeline,) = json.loads((tmp_path / "t.json").read_text())["otherData"]["timelines"]
+    assert timeline["title"] == "attention_1pass on h100_sxm, flash3"
+
+
+def test_what_has_no_steps_has_no_trace(ask, tmp_path):
+    code, out, err = ask("whatif", "attention_1pass", "attention_3pass", *GPU,
+                         "--set", "sm.mufu_per_clock=2x", "--trace", "t.json")  # fmt: skip
+    assert (code, out) == (2, "")
+    assert "--trace: wanted a kernel of key-tile steps, found triton_softmax_3pass" in err
+    assert not (tmp_path / "t.json").exists()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_term_is_explained_before_and_after(answer, case):
+    cascade, on, change = CASES[case]
+    found = answer("whatif", cascade, *on, "--set", change, "--explain")["explain"]
+    for side, more in (("before", ()), ("after", ("--set", change))):
+        terms = answer("estimate", cascade, *on, *more, "--explain")["explain"]["terms"]
+        assert found[side]["terms"] == [{"cascade": cascade, **term} for term in terms]
+    assert found["changed"]
+    assert len(found["changed"]) < len(found["before"]["terms"])
+    path = change.partition("=")[0]
+    if any(path == constant["path"] for constant in found["before"]["constants"]):
+        texts = [next(c["text"] for c in found[side]["constants"] if c["path"] == path)
+                 for side in ("before", "after")]  # fmt: skip
+        assert texts[0] != texts[1]
+
+
+def test_explanations_are_printed_for_each_cascade(ask):
+    code, out, _ = ask("whatif", "attention_1pass", "attention_2pass", *ARRAY,
+                       "--set", "dram.bandwidth=2x", "--explain")  # fmt: skip
+    assert code == 0
+    for cascade in ("attention_1pass", "attention_2pass"):
+        assert f"{cascade}: every term before and after (* changed" in out
+    assert "* busy on dram = words · word / dram.bandwidth" in out
+    assert "* dram.bandwidth" in out
+    assert "  cycles a point = " in out

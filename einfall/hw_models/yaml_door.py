@@ -419,6 +419,11 @@ def _in_words(model: type[BaseModel], keys: Keys, detail: Mapping[str, Any], fou
         names = names_at(model, keys[:-1])
         known = ", ".join(names)
         return f"want a known field ({known}), found {keys[-1]!r}{did_you_mean(keys[-1], names)}"
+    if kind == "union_tag_invalid":
+        tags, found = detail["ctx"]["expected_tags"], detail["ctx"]["tag"]
+        return f"want {_tag(detail)} of one of {tags}, found {found!r}"
+    if kind == "union_tag_not_found":
+        return f"want a {_tag(detail)}, found {short(found)}"
     if kind in ("model_type", "dict_type", "mapping_type"):
         fields = ", ".join(names_at(model, keys)) or "name: value"
         return f"want fields ({fields}), got {short(found)}"
@@ -426,6 +431,11 @@ def _in_words(model: type[BaseModel], keys: Keys, detail: Mapping[str, Any], fou
         wanted = message.removeprefix("Input should be ").removeprefix("Input should ")
         return f"want {wanted}, got {short(found)}"
     return message.removeprefix("Value error, ")
+
+
+def _tag(detail: Mapping[str, Any]) -> str:
+    """Name of the field by which the models of a union differ."""
+    return detail["ctx"]["discriminator"].strip("'")
 
 
 def short(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What there is: machines, cascades, mappings, kernels, scenarios and models, listed or explained.
+"""What there is: machines, cascades, mappings, kernels, scenarios and others, listed or explained.
 
 Each kind has a list of names with a line on each, and a door to one of them. An answer is a pair:
 the JSON document, and the text for people.
@@ -6,6 +6,7 @@ the JSON document, and the text for people.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -237,6 +238,24 @@ def _model(name: str) -> Shown:
     return record, page(f"{name}, one encoder layer", facts(pairs), f"Attention: {usage}")
 
 
+# Schemas ------------------------------------------------------------------------------------------
+
+
+def _schemas() -> dict[str, str]:
+    return {"scenario": "of scenario files; einfall show schemas scenario > scenario.schema.json"}
+
+
+def _schema(name: str) -> Shown:
+    from einfall.hw_models.yaml_door import SpecError, did_you_mean
+    from einfall.scenarios.schema import json_schema
+
+    if name not in _schemas():
+        hint = did_you_mean(name, _schemas())
+        raise SpecError([f"schema: want one of {', '.join(_schemas())}, found {name!r}{hint}"])
+    record = json_schema()
+    return record, json.dumps(record, indent=2)
+
+
 KINDS: Mapping[str, Kind] = {
     "machines": Kind("what `--on` takes; a file.yaml does, too", _machines, _machine),
     "cascades": Kind("what is estimated; a file of your own is, too", _cascades, _cascade),
@@ -246,5 +265,6 @@ KINDS: Mapping[str, Kind] = {
     "kernels": Kind("schedules of GPU kernels, with what was fitted", _kernels, _kernel),
     "scenarios": Kind("what `run` takes; a file.yaml does, too", _scenarios, _scenario),
     "models": Kind("widths of the transformers of the scenarios", _models, _model),
+    "schemas": Kind("JSON schemas, by which editors complete and check files", _schemas, _schema),
 }
 """Everything that `show` knows."""

@@ -58,6 +58,13 @@ def _fit(e: GpuEstimate) -> str:
 def _why(e: GpuEstimate) -> str:
     if e.bound in e.busy_s:
         text = f"{e.bound} is busy {percent(e.busy_s[e.bound] / e.latency_s)} of the time"
+    elif e.bound == "latency":
+        busiest = max(e.busy_s, key=e.busy_s.__getitem__)
+        text = (
+            f"No unit is what binds, the busiest is {busiest}, "
+            f"{percent(e.busy_s[busiest] / e.latency_s)} of the time: steps wait for each other, "
+            "and SMs for the last one"
+        )
     else:
         text = f"{e.bound} takes longest"
     return f"{text}. {e.burst.why}."

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from einfall.scenarios.sweeps.constraints import unit_of_column
+from einfall.scenarios.sweeps.shown import shown
 from einfall.scenarios.tables import text_table
-from einfall.units import UNITS, format_quantity
 
 if TYPE_CHECKING:
     from einfall.scenarios.sweeps.runner import SweepResult
@@ -48,29 +47,13 @@ def _counts(record: Mapping[str, Any]) -> Iterator[str]:
         yield f"{n:,} dropped by {text}"
     for kind, of in record["refused"].items():
         yield f"{of['count']:,} cannot be ({kind}), the first at index {of['first']}: {of['why']}"
+    if lacking := record["without_baseline"]:
+        yield f"{lacking['count']:,} without a baseline to compare with: {lacking['why']}"
 
 
 def _rows(rows: list[dict[str, Any]]) -> str:
     head = list(rows[0])
     return text_table(head, [[shown(name, row[name]) for name in head] for row in rows])
-
-
-def shown(name: str, value: Any) -> str:  # noqa: ANN401  what stands in a table
-    """A value with the unit that its column's name ends in.
-
-    >>> shown("latency_s", 0.00125), shown("keys", 65536), shown("utilization.tensor", 0.5)
-    ('1.25 ms', '65,536', '50.0 %')
-    """
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return value
-    if name.startswith("utilization."):
-        return f"{100 * value:.1f} %"
-    unit = unit_of_column(name) or unit_of_column(name.rpartition(".")[2])
-    if unit in UNITS:
-        return format_quantity(value, unit)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
 
 
 def _effects(effects: list[dict[str, Any]]) -> str:

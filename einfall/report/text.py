@@ -63,7 +63,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Collectio
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     page = io.StringIO()
-    Console(file=page, width=columns() - 2, color_system=None, highlight=False).print(drawn)
+    how = {"color_system": None, "highlight": False, "force_jupyter": False}  # else it displays
+    Console(file=page, width=columns() - 2, **how).print(drawn)
     return "\n".join(f"  {line}".rstrip() for line in page.getvalue().splitlines())
 
 

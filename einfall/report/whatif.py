@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 Record = Mapping[str, Any]
 
+_STEP = log(1.01)  # of ln(rate): 1 % more
 _SHOWN = 1e-4  # gains of a step below this part are no gains
 
 
@@ -24,7 +25,7 @@ def whatif_text(record: Record) -> str:
         _changes(record),
         *(_refusal(row) for row in rows if row["refusal"]),
         *(_remapped(row) for row in rows if row["mapping_after"] not in (None, row["mapping"])),
-        *(_prices(row, _named(record, row)) for row in rows if row["prices"]),
+        *(_worth(row, _named(record, row)) for row in rows if row["shadow_prices"]),
         *(_tornado(row["tornado"], _named(record, row)) for row in rows if row["tornado"]),
     )
 
@@ -115,6 +116,49 @@ def _remapped(row: Record) -> str:
 # What a rate is worth -----------------------------------------------------------------------------
 
 
+def _worth(row: Record, named: str) -> str:
+    """What each number is worth, then each resource, then what is left without the one that binds.
+
+    Without a number that changes anything, the resources say so.
+    """
+    return page(
+        _prices(row, named) if row["prices"] else "",
+        _shadows(row["shadow_prices"], named),
+        paragraph(_freed(row)),
+    )
+
+
+def _shadows(shadows: Sequence[Record], named: str) -> str:
+    """A line for each resource in use: its number, and by what part 1 % more of it alone helps."""
+    header = ["resource", "in use", "by", "time by +1 %", "beside"]
+    cells = [
+        [
+            shadow["resource"],
+            percent(shadow["share"]),
+            shadow["path"] or shadow["why"],
+            "" if shadow["gain"] is None else f"{_percent(exp(-shadow['gain'] * _STEP) - 1)} %",
+            ", ".join(shadow["speeds_too"]),
+        ]
+        for shadow in shadows
+    ]
+    head = f"{named}what a little more of each resource is worth"
+    return f"{head}\n{table(header, cells, right={'in use', 'time by +1 %'})}"
+
+
+def _freed(row: Record) -> str:
+    """What is left when the resource that binds takes no time, and why it is not the next one."""
+    freed, after = row["freed"], row["after"]
+    if freed["latency_s"] is None:
+        return f"What is left without {freed['resource']} is not known: {freed['why']}."
+    part = 1 - freed["latency_s"] / after["latency_s"]
+    gain = f"{percent(part)} less" if part >= 0 else f"{percent(-part)} more"
+    text = (
+        f"Were {freed['resource']} no limit ({freed['path']} = {freed['to_text']}), the time would "
+        f"be {amount(freed['latency_s'], 's')}, {gain}, and {freed['bound']} would bind"
+    )
+    return f"{text}, not {after['next']}: {freed['why']}." if freed["why"] else f"{text}."
+
+
 def _prices(row: Record, named: str) -> str:
     """A line for what shortens the time, and for each other resource what would speed it."""
     header = ["step", "speeds", "time", "energy"]
@@ -127,10 +171,7 @@ def _prices(row: Record, named: str) -> str:
         for price in _worth_showing(row["prices"], row["after"]["busy_s"])
     ]
     head = f"{named}what a little more of each rate is worth"
-    text = f"{head}\n{table(header, cells, right={'time', 'energy'})}"
-    if row["unpriced"]:
-        text += f"\n  no number of the machine speeds {', '.join(row['unpriced'])}"
-    return text
+    return f"{head}\n{table(header, cells, right={'time', 'energy'})}"
 
 
 def _step(price: Record) -> str:
@@ -206,22 +247,29 @@ def _rest(tornado: Record) -> Iterator[tuple[str, str]]:
 
 def tornado_figure(record: Record) -> Figure:
     """The bars of every cascade, one below the other."""
-    from einfall.plots import sensitivity_figure as drawn
+    from einfall.plots import tornado_figure as drawn
 
     changed = ", ".join(f"{path} = {value}" for path, value in record["overrides"].items())
     machine = f"{record['machine']}{f' with {changed}' if changed else ''}"
-    panels = {
-        row["cascade"]: [_bar(e, row["tornado"]["base"]) for e in row["tornado"]["effects"]]
+    share = f"{100 * record['tornado']:.3g} %"
+    cases = {
+        row["cascade"]: {
+            name: [
+                _bar(effect, row["tornado"]["base"], what) for effect in row["tornado"]["effects"]
+            ]
+            for name, what in (("time", "latency_s"), ("energy", "energy_j"))
+        }
         for row in record["rows"]
         if row["tornado"]
     }
-    return drawn(panels, share=record["tornado"], machine=machine)
+    title = f"What each number of {machine} changes, moved by {share}"
+    return drawn(cases, title=title, sides=(f"{share} less", f"{share} more"))
 
 
-def _bar(effect: Record, base: Record) -> dict[str, Any]:
-    bar: dict[str, Any] = {"path": effect["path"], "text": effect["text"]}
-    for what, name in (("latency_s", "latency"), ("energy_j", "energy")):
-        for side in ("low", "high"):
-            now = effect[side][what]
-            bar[f"{name}_{side}"] = None if now is None or not base[what] else now / base[what] - 1
-    return bar
+def _bar(effect: Record, base: Record, what: str) -> dict[str, Any]:
+    """A number of the machine, and what there is with less and more of it, over what there was."""
+    sides = {side: effect[side][what] for side in ("low", "high")}
+    ratios = {
+        s: None if now is None or not base[what] else now / base[what] for s, now in sides.items()
+    }
+    return {"name": effect["path"], "text": effect["text"], **ratios}

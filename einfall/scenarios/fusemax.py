@@ -60,7 +60,7 @@ class Config(Spec):
     by_einsum: bool = True
 
 
-class Sweep(Spec):
+class ArraySizes(Spec):
     """A configuration on arrays of several sizes, at one length."""
 
     config: str
@@ -102,7 +102,7 @@ class FuseMax(Spec):
     baseline: str
     attention: Annotated[tuple[Config, ...], Field(min_length=1)]
     linear_layers: tuple[Config, ...] = ()
-    pareto: Sweep | None = None
+    pareto: ArraySizes | None = None
     claims: tuple[Claim, ...] = ()
     reference: Reference | None = None
     timeline: Mapping[str, int] = Field(default_factory=dict)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from einfall.scenarios import fusemax_run, library
 from einfall.scenarios.optical import fit, networks, region
 from einfall.scenarios.optical.run import runner
+from einfall.scenarios.sweeps import findings as sweep_findings
 
 if TYPE_CHECKING:
     from einfall.scenarios.findings import Drawing
@@ -31,27 +33,40 @@ class Result(Protocol):
         """The figures, drawn when they are asked for."""
 
 
-class Runner(Protocol):
-    """Answers scenarios of one kind."""
+class Ready(Protocol):
+    """A scenario that is read and checked."""
 
-    def __call__(
-        self,
-        scenario: Any,  # noqa: ANN401  each runner knows the scenarios of its kind
-        *,
-        out: Path | None,
-        figures: bool,
-        accounting: str | None,
-    ) -> Result:
-        """Run the scenario; write files into `out` unless it is None."""
+    def __call__(self, *, out: Path | None, figures: bool, accounting: str | None) -> Result:
+        """Run it; write files into `out` unless it is None."""
 
 
-RUNNERS: Mapping[str, Runner] = {
-    "fusemax": fusemax_run.run,
-    "optical_fit": runner(fit.findings),
-    "optical_networks": runner(networks.findings),
-    "optical_region": runner(region.findings),
+def _loaded(answer: Callable[..., Result]) -> Callable[[str | Path], Ready]:
+    """What reads a scenario whose file is all that there is to check."""
+    return lambda name_or_path: partial(answer, library.load(name_or_path))
+
+
+def _planned(name_or_path: str | Path) -> Ready:
+    """Reads a sweep, and all that its names stand for."""
+    return partial(sweep_findings.run, sweep_findings.plan(name_or_path))
+
+
+RUNNERS: Mapping[str, Callable[[str | Path], Ready]] = {
+    "fusemax": _loaded(fusemax_run.run),
+    "optical_fit": _loaded(runner(fit.findings)),
+    "optical_networks": _loaded(runner(networks.findings)),
+    "optical_region": _loaded(runner(region.findings)),
+    "sweep": _planned,
 }
-"""What runs each kind of `library.KINDS`."""
+"""What makes each kind of `library.KINDS` ready."""
+
+
+def ready(name_or_path: str | Path) -> Ready:
+    """A scenario, read and checked.
+
+    Raises:
+        SpecError: No such scenario, or all the mistakes in it.
+    """
+    return RUNNERS[library.kind_of(library.read(name_or_path))](name_or_path)
 
 
 def run(
@@ -78,6 +93,4 @@ def run(
     """
     if figures and out is None:
         raise ValueError("figures: want a folder to write to (out=…, --out), found none")
-    scenario = library.load(name_or_path)
-    answer = RUNNERS[scenario.kind]
-    return answer(scenario, out=out, figures=figures, accounting=accounting)
+    return ready(name_or_path)(out=out, figures=figures, accounting=accounting)

@@ -476,5 +476,160 @@ def unpriced(base: Outcome, found: tuple[Price, ...]) -> tuple[str, ...]:
     return tuple(name for name, share in base.shares.items() if share and name not in priced)
 
 
+# What a resource is worth -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """The shadow price of a resource: what a little more of it alone is worth.
+
+    It is that of the number that speeds the resource and the fewest others, without slowing the
+    whole if there is one; of those a rate goes before what less of helps, and then the one with
+    which most of the busy time falls. Without a number (`price` is None), `why` says so.
+    """
+
+    resource: str
+    share: float
+    price: Price | None
+    why: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The shadow price for JSON."""
+        found = self.price
+        return {
+            "resource": self.resource,
+            "share": self.share,
+            "path": found and found.path,
+            "gain": found and found.gain,
+            "speeds_too": [n for n in found.speeds if n != self.resource] if found else [],
+            "why": self.why or None,
+        }
+
+
+def shadows(base: Outcome, found: tuple[Price, ...]) -> tuple[Shadow, ...]:
+    """A shadow price for each resource in use, the busiest first.
+
+    Args:
+        base: The outcome on the machine whose prices these are.
+        found: Its prices.
+
+    >>> base = Outcome(2.0, 1.0, "link", {"link": 2.0, "port": 1.0})
+    >>> [(shadow.resource, shadow.share, shadow.why) for shadow in shadows(base, ())][1]
+    ('port', 0.5, 'no number of the machine speeds port')
+    """
+    return tuple(_shadow(base, name, share, found) for name, share in base.shares.items() if share)
+
+
+def _shadow(base: Outcome, name: str, share: float, found: tuple[Price, ...]) -> Shadow:
+    able = [price for price in found if name in price.speeds]
+    if not able:
+        return Shadow(name, share, None, f"no number of the machine speeds {name}")
+
+    def alone(price: Price) -> tuple[bool, int, bool, float]:
+        slows = price.gain < -LEAST
+        return slows, len(price.speeds), price.less, -_elasticity(base, price, name)
+
+    return Shadow(name, share, min(able, key=alone))
+
+
+def _elasticity(base: Outcome, price: Price, name: str) -> float:
+    """-d ln(busy time of a resource) / d ln(the number)."""
+    size = abs(log(price.to / price.constant.value))
+    return _fall(base.busy_s[name], price.there.busy_s.get(name, 0.0)) / size
+
+
+FREED = 1000.0
+"""How many times as fast a resource is made to see what is left without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """What is left when the resource that binds takes next to no time.
+
+    `outcome` is that with its number `path` at `text`, None where it cannot be moved so far. What
+    binds there is the next in line, or `why` says what stands against it.
+    """
+
+    resource: str
+    path: str | None
+    text: str | None
+    outcome: Outcome | None
+    why: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is left, for JSON."""
+        found = self.outcome
+        return {
+            "resource": self.resource,
+            "path": self.path,
+            "to_text": self.text,
+            "latency_s": found and found.latency_s,
+            "bound": found and found.bound,
+            "why": self.why or None,
+        }
+
+
+def freed(ask: Ask, machine: Spec, base: Outcome, found: tuple[Shadow, ...]) -> Freed:
+    """Make the resource that binds `FREED` times as fast: does the next in line bind then?
+
+    Args:
+        ask: The question.
+        machine: On what.
+        base: Its outcome there.
+        found: The shadow prices there.
+
+    >>> from einfall.hw_models import Spec
+    >>> class Toy(Spec):
+    ...     lanes: float
+    ...     bandwidth: float
+    >>> def ask(toy):
+    ...     busy = {"lanes": 6 / toy.lanes, "link": 4 / toy.bandwidth}
+    ...     return Outcome(max(busy.values()), 1.0, max(busy, key=busy.get), busy)
+    >>> toy = Toy(lanes=1.0, bandwidth=1.0)
+    >>> left = freed(ask, toy, ask(toy), shadows(ask(toy), prices(ask, toy)))
+    >>> left.path, left.outcome.bound, left.outcome.latency_s, left.why
+    ('lanes', 'link', 4.0, '')
+    """
+    shadow = next((s for s in found if s.resource == base.bound), None)
+    if shadow is None or shadow.price is None:
+        why = shadow.why if shadow else f"{base.bound} is no unit with a rate of its own"
+        return Freed(base.bound, None, None, None, why)
+    price = shadow.price
+    side = _side(ask, machine, price.constant, _far(price))
+    there = side.outcome
+    why = f"{price.path} cannot be {side.text}: {side.refusal}"
+    if there is not None:
+        why = _not_the_next(base, there, price)
+    return Freed(base.bound, price.path, side.text, there, why)
+
+
+def _far(price: Price) -> float:
+    """The number at which its resource is `FREED` times as fast; a whole one stays whole."""
+    value = price.constant.value
+    if isinstance(value, int):
+        return max(1, round(value / FREED)) if price.less else round(value * FREED)
+    return value / FREED if price.less else value * FREED
+
+
+def _not_the_next(base: Outcome, there: Outcome, price: Price) -> str:
+    """Why it is not the next in line that binds when the resource that binds is out of the way."""
+    if there.bound == base.next:
+        return ""
+    left = there.busy_s.get(base.bound, 0.0) / base.busy_s[base.bound]
+    too = [name for name in price.speeds if name != base.bound]
+    if there.bound == base.bound:
+        return f"{base.bound} keeps {100 * left:.3g} % of its busy time, whatever {price.path} is"
+    if base.next in too:
+        return f"{price.path} speeds {base.next} too"
+    if there.bound not in base.busy_s:
+        return f"no unit binds then but {there.bound}"
+    times = base.busy_s[there.bound], there.busy_s[there.bound]
+    if _change(times[1], times[0]) > LEAST or not base.next:
+        return f"{there.bound} is then busy {times[1] / times[0]:.3g} times as long"
+    if _change(there.busy_s.get(base.next, 0.0), base.busy_s[base.next]) > LEAST:
+        return f"{base.next} is then busy another time"
+    return f"{base.next} is busy longer, but {there.bound} is in use where nothing else is"
+
+
 def _in_a_line(error: Exception) -> str:
     return "; ".join(str(error).splitlines())

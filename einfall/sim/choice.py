@@ -18,7 +18,11 @@ from einfall.sim.legality import refuse_windows
 from einfall.sim.mapping import Mapping, MappingError
 from einfall.sim.numeric import Number, largest
 
+BEST = "best"
+"""The mapping that a search finds."""
+
 FAMILIES: MappingOf[str, str] = {
+    BEST: "Found by `einfall search` for the shape at hand: the least latency, with a proof.",
     "auto": "Made by rule for any cascade on any array, for the shape at hand.",
     "flat": "Three-pass attention with rows of scores on chip; its dataflow depends on the shape.",
 }
@@ -54,9 +58,26 @@ def mapping_for(
     chosen = str(name) if name is not None else default_name(cascade, array)
     if chosen not in FAMILIES:
         return mapping.load(chosen)
+    if chosen == BEST:
+        return _best(cascade, shape, array, accounting)
     if chosen == "auto":
         return auto_mapping(cascade, rank_sizes(cascade, shape), array)
     return _flat(cascade, shape, array, accounting)
+
+
+def _best(
+    cascade: Cascade, shape: MappingOf[str, Number], machine: SpatialArray, accounting: Accounting
+) -> Mapping:
+    """The mapping of least latency that the search finds."""
+    from einfall.sim.search import search  # which tries the mappings of this module
+
+    if accounting.published:
+        raise MappingError(
+            "mapping best: is searched by what the hardware does, found --accounting artifact; "
+            "leave it out"
+        )
+    sizes = {key: int(largest(size)) for key, size in shape.items()}
+    return search(cascade, sizes, machine).best.mapping
 
 
 def _flat(

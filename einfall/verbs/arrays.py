@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
     """The question; `mistakes` may hold some of its options already."""
+    from einfall.report.explain import explain
+
     question = read_question(args, mistakes)
     return Asked(
         question.cascade.name,
@@ -25,6 +27,7 @@ def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
         lambda machine, simulate: question.on(machine).estimate(simulate=simulate),
         lambda found: found.mapping.name,
         lambda _: remarks(args, question),
+        lambda found: explain(question.cascade, found),
     )
 
 
@@ -32,6 +35,7 @@ def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
     """The answer to `estimate`; `mistakes` may hold some of its options already."""
     from einfall.report.estimates import estimate_text
     from einfall.report.explain import explain
+    from einfall.sim.roofline import roofline
 
     question = read_question(args, mistakes)
     shape = question.whole_shape()
@@ -40,7 +44,9 @@ def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
         lambda simulate: question.estimate(simulate=simulate),
         shape,
         lambda found: Words(
-            lambda: estimate_text(found, shape), lambda: explain(question.cascade, found)
+            lambda: estimate_text(found, shape),
+            lambda: explain(question.cascade, found),
+            lambda: roofline(question.cascade, found),
         ),
         lambda _: remarks(args, question),
     )

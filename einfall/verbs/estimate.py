@@ -52,7 +52,7 @@ def _write_timeline(args: argparse.Namespace, simulation: Simulation | None, tit
     if simulation is not None and args.trace:
         from einfall.report.trace import write_trace
 
-        write_trace(simulation, title, args.trace)
+        write_trace({title: simulation}, args.trace)
     if simulation is not None and args.timeline:
         from einfall.report.drawings import timeline_drawing
 

@@ -14,6 +14,7 @@ from einfall.verbs.questions import read_what, whole_shape
 if TYPE_CHECKING:
     from einfall.einsum_cascades import Cascade
     from einfall.hw_models import Gpu
+    from einfall.sim.events import Simulation
     from einfall.sim.gpu.estimate import GpuEstimate
     from einfall.sim.ladder import Ladder
 
@@ -56,14 +57,14 @@ class GpuQuestion:
 def read_gpu_question(args: argparse.Namespace, mistakes: Mistakes) -> GpuQuestion:
     """What is asked, all independent mistakes in it told at once."""
     from einfall.hw_models import load as load_machine
-    from einfall.sim.gpu.asked import known_kernel
+    from einfall.sim.gpu.asked import check_kernel
 
     cascade, shape = read_what(args, mistakes)
     gpu = mistakes.note(lambda: _machine(args))
     dtype = mistakes.note(lambda: _dtype(args, gpu or load_machine(args.on)))
     _refuse_options(args, mistakes)
     if args.mapping is not None:
-        mistakes.note(lambda: known_kernel(args.mapping))
+        mistakes.note(lambda: check_kernel(args.mapping))
     return GpuQuestion(
         mistakes.settled(cascade),
         mistakes.settled(shape),
@@ -109,6 +110,8 @@ def _refuse_options(args: argparse.Namespace, mistakes: Mistakes) -> None:
 
 def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
     """The question; `mistakes` may hold some of its options already."""
+    from einfall.report.gpu_estimates import explain_gpu
+
     question = read_gpu_question(args, mistakes)
 
     def notes(found: GpuEstimate) -> tuple[str, ...]:
@@ -121,9 +124,11 @@ def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
         question.gpu,
         question.whole_shape(),
         False,  # the calibrated time knows how far a kernel overlaps its steps
-        lambda gpu, _: question.on(gpu).estimate(),
+        lambda gpu, simulate: question.on(gpu).estimate(simulate=simulate),
         lambda found: found.kernel.kernel,
         notes,
+        explain_gpu,
+        _timeline,
     )
 
 
@@ -131,6 +136,7 @@ def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
     """The answer to `estimate`; `mistakes` may hold some of its options already."""
     from einfall.report.gpu_estimates import gpu_estimate_text, simulation_text
     from einfall.sim.gpu.predict import LOWER
+    from einfall.sim.roofline import roofline
 
     question = read_gpu_question(args, mistakes)
     simulate = simulates(args)
@@ -141,7 +147,7 @@ def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
         notes = (*notes, f"{found.kernel.kernel} has no key-tile steps to simulate")
     shape = question.whole_shape()
     record = {**found.record(), "shape": shape, "simulated": found.simulation is not None}
-    record["notes"] = list(notes)
+    record |= {"notes": list(notes), "roofline": roofline(question.cascade, found)}
     texts = [lambda: gpu_estimate_text(found, shape)]
     if simulate:
         record["closed_form_s"] = found.closed_form_s
@@ -164,15 +170,28 @@ def _refuse_pictures(args: argparse.Namespace, found: GpuEstimate) -> None:
         BadInputError: One is asked for.
     """
     if found.simulation is None:
-        kernel, does = found.kernel.kernel, found.kernel.does.replace("_", " ")
-        problems = [
-            f"--{name}: wanted a kernel of key-tile steps, found {kernel} ({does}); leave it "
-            "out, or take a fused kernel"
-            for name in ("trace", "timeline")
-            if getattr(args, name)
-        ]
-        if problems:
-            raise BadInputError(problems)
+        asked = [name for name in ("trace", "timeline") if getattr(args, name)]
+        if asked:
+            raise BadInputError(_without_steps(name, found) for name in asked)
+
+
+def _timeline(found: GpuEstimate) -> Simulation:
+    """The timeline of a simulated estimate.
+
+    Raises:
+        BadInputError: The kernel has no steps.
+    """
+    if found.simulation is None:
+        raise BadInputError([_without_steps("trace", found)])
+    return found.simulation
+
+
+def _without_steps(option: str, found: GpuEstimate) -> str:
+    kernel, does = found.kernel.kernel, found.kernel.does.replace("_", " ")
+    return (
+        f"--{option}: wanted a kernel of key-tile steps, found {kernel} ({does}); leave it "
+        "out, or take a fused kernel"
+    )
 
 
 def searched(args: argparse.Namespace, mistakes: Mistakes) -> Answer:

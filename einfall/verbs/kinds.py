@@ -51,7 +51,8 @@ class Asked:
     `estimate` of a machine, simulated or not, gives the same answer as the verb; mappings, kernels
     and tilings that are not named are chosen anew on each machine. `simulated` says whether a
     simulation is asked for and is what gives the times; `mapping` names that of an estimate,
-    `notes` tells what a reader of it should know.
+    `notes` tells what a reader of it should know, `explain` its terms. `timeline` is that of a
+    simulated estimate; it raises BadInputError where what runs has no steps.
     """
 
     cascade: str
@@ -61,6 +62,8 @@ class Asked:
     estimate: Callable[[Any, bool], Answered]
     mapping: Callable[[Any], str]
     notes: Callable[[Any], tuple[str, ...]]
+    explain: Callable[[Any], Explanation]
+    timeline: Callable[[Any], Simulation] = lambda found: found.simulation
 
 
 class Kind(Protocol):
@@ -107,10 +110,11 @@ def simulates(args: argparse.Namespace) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a kind tells an estimate: its text, and the explanation of its terms when asked."""
+    """How a kind tells an estimate: its text, its terms where they are asked for, its roofline."""
 
     text: Callable[[], str]
     explain: Callable[[], Explanation]
+    roofline: Callable[[], list[dict[str, Any]]]
 
 
 def told(
@@ -127,6 +131,7 @@ def told(
     found = estimate(simulate)
     said, remarks = words(found), notes(found)
     record = {**found.record(), "shape": shape, "simulated": simulate, "notes": list(remarks)}
+    record["roofline"] = said.roofline()
     texts = [said.text]
     if simulate:
         closed_s = float(estimate(False).latency_s)

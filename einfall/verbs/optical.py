@@ -71,6 +71,8 @@ def read_optical_question(args: argparse.Namespace, mistakes: Mistakes) -> Optic
 
 def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
     """The question; `mistakes` may hold some of its options already."""
+    from einfall.report.optical_estimates import explain_optics
+
     question = read_optical_question(args, mistakes)
     host = question.machine.host.machine
     whose = f"the numbers of the host, {host}, are its own: --set host.machine=FILE.yaml"
@@ -82,12 +84,14 @@ def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
         lambda machine, simulate: question.on(machine).estimate(simulate=simulate),
         lambda found: found.mapping.name,
         lambda found: (*found.notes, whose),
+        explain_optics,
     )
 
 
 def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
     """The answer to `estimate`; `mistakes` may hold some of its options already."""
     from einfall.report.optical_estimates import explain_optics, optical_estimate_text
+    from einfall.sim.roofline import roofline
 
     question = read_optical_question(args, mistakes)
     shape = question.whole_shape()
@@ -96,7 +100,9 @@ def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
         lambda simulate: question.estimate(simulate=simulate),
         shape,
         lambda found: Words(
-            lambda: optical_estimate_text(found, shape), lambda: explain_optics(found)
+            lambda: optical_estimate_text(found, shape),
+            lambda: explain_optics(found),
+            lambda: roofline(question.cascade, found),
         ),
         lambda found: found.notes,
     )

@@ -146,11 +146,13 @@ def read_what(
     shape = mistakes.note(
         lambda: needed(args.shape, "--shape", "heads=12,queries=4K,…", read_shape)
     )
+    masked = cascade
     if args.mask is not None:
-        cascade = mistakes.note(lambda: read_masked(cascade, args.mask))
-    if cascade and shape:
-        mistakes.note(lambda: rank_sizes(cascade, shape))
-    return cascade, shape
+        masked = mistakes.note(lambda: read_masked(cascade, args.mask))
+    sized = masked or cascade  # a mistake in the mask hides none in the shape
+    if sized and shape:
+        mistakes.note(lambda: rank_sizes(sized, shape))
+    return masked, shape
 
 
 def read_masked(cascade: Cascade | None, text: str) -> Cascade | None:

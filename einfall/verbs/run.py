@@ -24,14 +24,14 @@ def _run_scenario(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
 
     from einfall import scenarios
 
-    mistakes.note(lambda: scenarios.load(args.scenario))
+    ready = mistakes.note(lambda: scenarios.ready(args.scenario))
     if args.accounting is not None:
         mistakes.note(lambda: read_accounting(args.accounting))
     mistakes.add(unwritable("--out", args.out))
-    mistakes.refuse()
+    ready = mistakes.settled(ready)
     out = Path(args.out) if args.out else None
     figures = out is not None and not args.no_figures
-    found = scenarios.run(args.scenario, out=out, figures=figures, accounting=args.accounting)
+    found = ready(out=out, figures=figures, accounting=args.accounting)
     return Answer(found.record(), found.text, drawings=found.drawings)
 
 

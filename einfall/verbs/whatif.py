@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from einfall.report.files import unwritable
@@ -16,6 +19,22 @@ from einfall.verbs.words import Verb, option
 
 if TYPE_CHECKING:
     from einfall.hw_models import Machine
+    from einfall.report.explain_change import ExplainedChange
+    from einfall.scenarios.whatif import Change
+    from einfall.sim.events import Simulation
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A cascade before and after: the question, both machines, and the estimate on each.
+
+    There is one estimate where it does not fit after the change.
+    """
+
+    question: Asked
+    machines: tuple[Machine, Machine]
+    change: Change
+    found: tuple[Any, ...]
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
@@ -25,26 +44,23 @@ def _options(parser: argparse.ArgumentParser) -> None:
     question_options(parser)
     option(parser, "--tornado", "20%", "move every number of the machine down and up by this part")
     option(parser, "--draw", "FILE.png", "draw the tornado")
+    option(parser, "--trace", "FILE.json", "simulate; write both timelines as one Chrome trace")
+    parser.add_argument("--explain", action="store_true", help="print every term before and after")
 
 
 def _whatif(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
-    from einfall.report.whatif import whatif_text
-
     share = mistakes.note(lambda: _share(args.tornado))
-    mistakes.add(unwritable("--draw", args.draw, PICTURES))
-    if args.draw is not None and args.tornado is None:
-        mistakes.add("--draw: wanted --tornado, whose effects it draws, found none; add it")
-    if not args.overrides and args.tornado is None:
-        mistakes.add(
-            "--set: wanted a change, found none; say --set dram.bandwidth=2x (show machines "
-            f"{args.on or 'NAME'} lists what there is), or --tornado 20% to move every number"
-        )
-    questions, after = _asked(args, mistakes)
-    rows = [_row(args, question, after, share) for question in questions]
-    notes = dict.fromkeys(note for row in rows for note in row.pop("notes"))
+    _look_at_options(args, mistakes)
+    args.simulate = args.simulate or args.trace is not None
+    questions, after = _questions(args, mistakes)
+    asked = [_asked(question, after) for question in questions]
+    if args.trace:
+        _write_trace(asked, args.trace)
+    rows = [_row(one, share) for one in asked]
+    notes = list(dict.fromkeys(note for row in rows for note in row.pop("notes")))
     simulated = all(question.simulated for question in questions)
     if simulated:
-        notes["what a little more of a rate is worth is by the closed form"] = None
+        notes.append("what a little more of a rate is worth is by the closed form")
     record = {
         "machine": after.name,
         "overrides": _overrides(args),
@@ -53,14 +69,43 @@ def _whatif(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
         "simulated": simulated,
         "tornado": share,
         "rows": rows,
-        "notes": list(notes),
+        "notes": notes,
     }
-    if args.draw:
-        from einfall.report.whatif import tornado_figure
+    return _answer(args, record, [_explained(one) for one in asked] if args.explain else [])
 
+
+def _answer(
+    args: argparse.Namespace, record: dict[str, Any], explained: Sequence[ExplainedChange]
+) -> Answer:
+    """The answer, with the figure that was asked for."""
+    from einfall.report.explain_change import changes_record
+    from einfall.report.text import page
+    from einfall.report.whatif import tornado_figure, whatif_text
+
+    if explained:
+        record["explain"] = changes_record(explained)
+    if args.draw:
         save(tornado_figure(record), args.draw)
-    fits = all(row["refusal"] is None for row in rows)
-    return Answer(record, lambda: whatif_text(record), tuple(notes), DONE if fits else NO)
+    fits = all(row["refusal"] is None for row in record["rows"])
+    return Answer(
+        record,
+        lambda: page(whatif_text(record), *(change.text() for change in explained)),
+        tuple(record["notes"]),
+        DONE if fits else NO,
+    )
+
+
+def _look_at_options(args: argparse.Namespace, mistakes: Mistakes) -> None:
+    """Note options that cannot be written to, or that say nothing without others."""
+    mistakes.add(unwritable("--draw", args.draw, PICTURES))
+    mistakes.add(unwritable("--trace", args.trace, (".json",)))
+    if args.draw is not None and args.tornado is None:
+        mistakes.add("--draw: wanted --tornado, whose effects it draws, found none; add it")
+    if not args.overrides and args.tornado is None:
+        mistakes.add(
+            "--set: wanted a change, found none; say --set dram.bandwidth=2x (show machines "
+            f"{args.on or 'NAME'} lists what there is), or --tornado 20% to move every number"
+        )
 
 
 def _share(text: str | None) -> float | None:
@@ -77,7 +122,7 @@ def _overrides(args: argparse.Namespace) -> dict[str, str]:
     return read_overrides(args.overrides)
 
 
-def _asked(args: argparse.Namespace, mistakes: Mistakes) -> tuple[list[Asked], Machine]:
+def _questions(args: argparse.Namespace, mistakes: Mistakes) -> tuple[list[Asked], Machine]:
     """A question for each cascade of the machine as it is, and the machine with all that is set."""
     from einfall.hw_models import load, with_overrides
 
@@ -97,34 +142,96 @@ def _asked(args: argparse.Namespace, mistakes: Mistakes) -> tuple[list[Asked], M
     return questions, mistakes.settled(after)
 
 
-def _row(
-    args: argparse.Namespace, question: Asked, after: Machine, share: float | None
-) -> dict[str, Any]:
-    """The record of one cascade."""
+def _asked(question: Asked, after: Machine) -> _Asked:
+    """A question of the machine as it is and of the machine with all that is set."""
     from einfall.scenarios import whatif
 
     found: list[Any] = []
 
-    def asked(machine: Machine) -> Any:  # noqa: ANN401  an estimate of the machine's kind
-        return question.estimate(machine, question.simulated)
-
-    def kept(machine: Machine) -> Any:  # noqa: ANN401
-        found.append(asked(machine))
+    def kept(machine: Machine) -> Any:  # noqa: ANN401  an estimate of the machine's kind
+        found.append(question.estimate(machine, question.simulated))
         return found[-1]
 
     change = whatif.compare(question.cascade, kept, question.machine, after)
-    mappings = [*map(question.mapping, found), None]
+    return _Asked(question, (question.machine, after), change, tuple(found))
+
+
+def _row(asked: _Asked, share: float | None) -> dict[str, Any]:
+    """The record of one cascade."""
+    from einfall.scenarios import whatif
+
+    question, change, (_, after) = asked.question, asked.change, asked.machines
+    mappings = [*map(question.mapping, asked.found), None]
     row: dict[str, Any] = {**change.to_dict(), "shape": dict(question.shape)}
     row |= {"mapping": mappings[0], "mapping_after": mappings[1]}
-    row |= {"prices": [], "unpriced": [], "tornado": None, "notes": question.notes(found[-1])}
+    notes = question.notes(asked.found[-1])
+    row |= {"prices": [], "unpriced": [], "shadow_prices": [], "freed": None}
+    row |= {"tornado": None, "notes": notes}
     if change.after is None:
         return row
-    prices = whatif.prices(lambda machine: question.estimate(machine, False), after)
-    row["prices"] = [price.to_dict() for price in prices]
-    row["unpriced"] = list(whatif.unpriced(change.after, prices))
+    row |= _worth(question, after)
     if share is not None:
-        row["tornado"] = whatif.tornado(asked, after, share, _told(question.cascade)).to_dict()
+        moved = whatif.tornado(
+            lambda machine: question.estimate(machine, question.simulated),
+            after,
+            share,
+            _told(question.cascade),
+        )
+        row["tornado"] = moved.to_dict()
     return row
+
+
+def _worth(question: Asked, machine: Machine) -> dict[str, Any]:
+    """What each number and each resource of a machine is worth, by the closed form."""
+    from einfall.scenarios import whatif
+
+    def asked(machine: Machine) -> Any:  # noqa: ANN401  an estimate of the machine's kind
+        return question.estimate(machine, False)
+
+    base = whatif.Outcome.of(asked(machine))
+    prices = whatif.prices(asked, machine)
+    shadows = whatif.shadows(base, prices)
+    return {
+        "prices": [price.to_dict() for price in prices],
+        "unpriced": list(whatif.unpriced(base, prices)),
+        "shadow_prices": [shadow.to_dict() for shadow in shadows],
+        "freed": whatif.freed(asked, machine, base, shadows).to_dict(),
+    }
+
+
+def _explained(asked: _Asked) -> ExplainedChange:
+    """Every term on both machines."""
+    from einfall.report.explain_change import ExplainedChange
+
+    before, *after = map(asked.question.explain, asked.found)
+    return ExplainedChange(asked.question.cascade, before, after[0] if after else None)
+
+
+def _write_trace(asked: Sequence[_Asked], path: str) -> None:
+    """The timelines of all cascades, before and after, as one trace."""
+    from einfall.report.trace import write_trace
+
+    mistakes = Mistakes()
+    found = [mistakes.note(partial(_timelines, one)) for one in asked]
+    mistakes.refuse()
+    write_trace(
+        {title: run for timelines in found for title, run in (timelines or {}).items()}, path
+    )
+
+
+def _timelines(asked: _Asked) -> dict[str, Simulation]:
+    """The timelines of a cascade by what they show; once where nothing is changed.
+
+    An estimate whose time is not simulated is simulated for them.
+    """
+    question, (before, after) = asked.question, asked.machines
+    sides = [("", before)] if before == after else [("before: ", before), ("after: ", after)]
+    timelines: dict[str, Simulation] = {}
+    for (when, machine), found in zip(sides, asked.found, strict=False):
+        run = found if found.simulation is not None else question.estimate(machine, True)
+        title = f"{when}{question.cascade} on {machine.name}, {question.mapping(found)}"
+        timelines[title] = question.timeline(run)
+    return timelines
 
 
 def _told(cascade: str) -> Any:  # noqa: ANN401  what `tornado` tells its progress
@@ -142,7 +249,7 @@ def _told(cascade: str) -> Any:  # noqa: ANN401  what `tornado` tells its progre
 VERB = Verb(
     about="Before and after a change of the machine: time, energy, what binds, what else matters.",
     usage="einfall whatif --on MACHINE [--set PATH=VALUE …] CASCADE… --shape KEY=SIZE,… "
-    "[--tornado 20%%] [options]",
+    "[--tornado 20%%] [--explain] [options]",
     example="einfall whatif --on b200 --set sm.mufu_per_clock=2x attention_1pass attention_3pass "
     "--shape batch=4,heads=32,queries=4K,head_dim=128",
     options=_options,

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+from trace_format import check_trace
 
 from einfall.report.trace import chrome_trace
 from einfall.sim.events import Simulation, Span
@@ -19,7 +20,7 @@ def events(trace, phase):
 
 
 def test_a_span_is_a_complete_event_in_microseconds():
-    trace = chrome_trace(simulation([Span("QK", "2d", 1.0, 3.0, (("m1", 4),))]), "t")
+    trace = chrome_trace({"t": simulation([Span("QK", "2d", 1.0, 3.0, (("m1", 4),))])})
     (event,) = events(trace, "X")
     assert event == {
         "name": "QK",
@@ -38,7 +39,7 @@ def test_a_span_is_a_complete_event_in_microseconds():
 def test_what_a_memory_serves_at_once_has_rows_of_its_own():
     spans = [Span(f"load {i}", "dram", 0.0, 2.0, ()) for i in range(3)]
     spans.append(Span("load 3", "dram", 2.0, 3.0, ()))
-    trace = chrome_trace(simulation(spans), "t")
+    trace = chrome_trace({"t": simulation(spans)})
     assert [event["tid"] for event in events(trace, "X")] == [1, 2, 3, 1]
     rows = [e["args"]["name"] for e in events(trace, "M") if e["name"] == "thread_name"]
     assert rows == ["dram", "dram 2", "dram 3"]
@@ -58,7 +59,7 @@ some_spans = st.lists(
 
 @given(some_spans)
 def test_no_events_of_a_row_cross_and_none_is_lost(spans):
-    trace = chrome_trace(simulation(spans), "t")
+    trace = chrome_trace({"t": simulation(spans)})
     found = events(trace, "X")
     assert len(found) == len(spans)
     for row in {event["tid"] for event in found}:
@@ -66,3 +67,18 @@ def test_no_events_of_a_row_cross_and_none_is_lost(spans):
         pairs = pairwise(inside)
         # Moments that differ by one part in 10^9 of the later span's end are the same.
         assert all(end <= start + 1.1e-9 * later for (_, end), (start, later) in pairs)
+
+
+names = st.text("abc ,:", min_size=1, max_size=4)
+
+
+@given(st.dictionaries(names, some_spans, min_size=1, max_size=3))
+def test_every_trace_is_one_that_perfetto_opens(timelines):
+    trace = chrome_trace({title: simulation(spans) for title, spans in timelines.items()})
+    check_trace(trace)
+    found = {
+        e["pid"]: e["args"]["name"] for e in trace["traceEvents"] if e["name"] == "process_name"
+    }
+    assert list(found.values()) == list(timelines)
+    for pid, title in found.items():
+        assert sum(e["pid"] == pid for e in events(trace, "X")) == len(timelines[title])

@@ -78,7 +78,7 @@ def test_every_kind_has_a_runner_and_every_shipped_scenario_a_kind():
         scenario = scenarios.load(name)
         assert scenario.name == name
         assert scenario.about
-        assert scenario.source
+        assert scenario.source or scenario.kind == "sweep"  # whose numbers are those of machines
 
 
 @pytest.mark.parametrize("name", SMALL)

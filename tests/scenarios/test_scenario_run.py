@@ -148,7 +148,7 @@ def test_matplotlib_is_loaded_for_figures_only():
 
 MISTAKES = [
     ("kind: fusemaks", "want a kind of scenario (fusemax, optical_fit, optical_networks, "),
-    ("kind: fusemaks", "optical_region), found 'fusemaks'"),
+    ("kind: fusemaks", "sweep), found 'fusemaks'"),
     ("base: fusemax\nmodels: [BERTA]", "found 'BERTA': did you mean 'BERT'?"),
     ("base: fusemax\nlengths: [1K, 3 K]", "want a length such as 4096 or 4K, found '3 K'"),
     ("base: fusemax\nbaseline: flatt", "found baseline 'flatt'"),

@@ -13,8 +13,10 @@ from einfall.scenarios.whatif import (
     LEAST,
     Outcome,
     compare,
+    freed,
     numeric,
     prices,
+    shadows,
     tornado,
     unpriced,
 )
@@ -227,3 +229,81 @@ def test_a_decode_step_on_a_gpu_is_worth_its_bandwidth():
     assert found["hbm.bandwidth"].speeds == ("hbm",)
     assert found["hbm.bandwidth"].gain > 0.5
     assert found["hbm.bandwidth"].gain == pytest.approx(found["hbm.achievable"].gain, rel=1e-6)
+
+
+# What a resource is worth -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_every_resource_in_use_has_a_price_or_a_reason(name):
+    """And without the one that binds, the next in line does, or a reason is told."""
+    machine, ask = load(name), ASKED[name]
+    base, priced = Outcome.of(ask(machine)), prices(ask, machine)
+    found = shadows(base, priced)
+    assert [shadow.resource for shadow in found] == [n for n, share in base.shares.items() if share]
+    none = [shadow.resource for shadow in found if shadow.price is None]
+    assert none == list(unpriced(base, priced))
+    for shadow in found:
+        if shadow.price is None:
+            assert shadow.why == f"no number of the machine speeds {shadow.resource}"
+        else:
+            assert shadow.resource in shadow.price.speeds
+    left = freed(ask, machine, base, found)
+    assert left.resource == base.bound
+    if left.outcome is None:
+        assert left.why
+    else:
+        assert (left.outcome.bound == base.next) is not bool(left.why)
+        there = ask(with_overrides(machine, {left.path: left.text}))
+        assert left.outcome.latency_s == pytest.approx(float(there.latency_s))
+
+
+work = st.floats(0.1, 10.0)
+
+
+class Lanes(Spec):
+    """Three units, each with a rate of its own."""
+
+    a: float = 1.0
+    b: float = 1.0
+    c: float = 1.0
+    name: str = "lanes"
+
+
+@given(st.fixed_dictionaries({"a": work, "b": work, "c": work}), st.booleans())
+def test_the_next_in_line_binds_when_the_one_that_binds_takes_no_time(each, overlapped):
+    def ask(machine):
+        busy = {name: n / getattr(machine, name) for name, n in each.items()}
+        time = max(busy.values()) if overlapped else sum(busy.values())
+        return Outcome(time, 1.0, max(busy, key=busy.__getitem__), busy)
+
+    base = ask(Lanes())
+    found = shadows(base, prices(ask, Lanes()))
+    assert {shadow.resource: shadow.price.path for shadow in found} == {n: n for n in each}
+    left = freed(ask, Lanes(), base, found)
+    assert (left.outcome.bound, left.why) == (base.next, "")
+
+
+@pytest.mark.parametrize(
+    ("bound", "busy", "why"),
+    [
+        ("c", lambda a: {"a": 5 / a, "b": 4 / a, "c": 1.0}, "a speeds b too"),
+        ("c", lambda a: {"a": 5 / a, "b": 4.0, "c": 3.0}, "c is then busy 3 times as long"),
+        ("b", lambda a: {"a": 5 / a, "b": 4.0, "c": 1.0}, ""),
+        ("launch", lambda a: {"a": 5 / a, "b": 4.0, "c": 1.0}, "no unit binds then but launch"),
+        (
+            "a",
+            lambda a: {"a": 2.5 + 2.5 / a, "b": 1.0, "c": 1.0},
+            "a keeps 50 % of its busy time, whatever a is",
+        ),
+    ],
+)
+def test_why_it_is_not_the_next_in_line(bound, busy, why):
+    base = Outcome(5.0, 1.0, "a", {"a": 5.0, "b": 4.0, "c": 1.0})
+
+    def ask(machine):
+        return base if machine == Lanes() else Outcome(4.0, 1.0, bound, busy(machine.a))
+
+    found = shadows(base, prices(ask, Lanes()))
+    assert freed(ask, Lanes(), base, found).why == why
+    assert freed(ask, Lanes(), base, shadows(base, ())).why == "no number of the machine speeds a"

@@ -7,29 +7,32 @@ from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
-from einfall.hw_models.yaml_door import SpecError, did_you_mean, read_document
+from einfall.hw_models.yaml_door import Document, SpecError, did_you_mean, read_document
 from einfall.scenarios.fusemax import FuseMax
 from einfall.scenarios.optical.fit import OpticalFit
 from einfall.scenarios.optical.networks import OpticalNetworks
 from einfall.scenarios.optical.region import OpticalRegion
+from einfall.scenarios.sweeps.spec import Sweep
 
-Scenario: TypeAlias = FuseMax | OpticalFit | OpticalNetworks | OpticalRegion
+Scenario: TypeAlias = FuseMax | OpticalFit | OpticalNetworks | OpticalRegion | Sweep
 KINDS: Mapping[str, type[Scenario]] = {
     "fusemax": FuseMax,
     "optical_fit": OpticalFit,
     "optical_networks": OpticalNetworks,
     "optical_region": OpticalRegion,
+    "sweep": Sweep,
 }
 """What a scenario file may describe, by its `kind`."""
 
 
-def names() -> tuple[str, ...]:
-    """Names of the scenarios that ship, sorted.
+def names(kind: str | None = None) -> tuple[str, ...]:
+    """Names of the scenarios that ship, sorted; those of one kind, or all.
 
-    >>> "fusemax" in names()
-    True
+    >>> "fusemax" in names(), "fusemax" in names("sweep")
+    (True, False)
     """
-    return tuple(sorted(_files()))
+    found = sorted(_files())
+    return tuple(n for n in found if kind is None or read(n).data.get("kind") == kind)
 
 
 def load(name_or_path: str | Path) -> Scenario:
@@ -43,20 +46,38 @@ def load(name_or_path: str | Path) -> Scenario:
     >>> load("fusemax").kind, load("fatnet").kind
     ('fusemax', 'optical_networks')
     """
+    document = read(name_or_path)
+    return document.build(KINDS[kind_of(document)])
+
+
+def read(name_or_path: str | Path) -> Document:
+    """The YAML of a scenario, its base merged in, with the mistakes that it has as YAML.
+
+    Raises:
+        SpecError: No such scenario, or no such file.
+    """
     path, name = Path(name_or_path), str(name_or_path)
     if path.suffix not in (".yaml", ".yml"):
         if name not in _files():
             hint, known = did_you_mean(name, names()), ", ".join(names())
             raise SpecError([f"scenario: want a file.yaml or one of {known}, found {name!r}{hint}"])
         path = _files()[name]
-    document = read_document(path, _files())
+    return read_document(path, _files())
+
+
+def kind_of(document: Document) -> str:
+    """The kind of a scenario, one of `KINDS`.
+
+    Raises:
+        SpecError: It states none of them; all the mistakes of its YAML.
+    """
     kind = document.data.get("kind")
-    if not isinstance(kind, str) or kind not in KINDS:
-        if not document.lacks_base:
-            known, found = ", ".join(sorted(KINDS)), "none" if kind is None else repr(kind)
-            document.report(("kind",), f"want a kind of scenario ({known}), found {found}")
-        raise document.error()
-    return document.build(KINDS[kind])
+    if isinstance(kind, str) and kind in KINDS:
+        return kind
+    if not document.lacks_base:
+        known, found = ", ".join(sorted(KINDS)), "none" if kind is None else repr(kind)
+        document.report(("kind",), f"want a kind of scenario ({known}), found {found}")
+    raise document.error()
 
 
 def as_fusemax(scenario: Scenario) -> FuseMax:

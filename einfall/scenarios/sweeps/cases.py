@@ -14,15 +14,19 @@ from einfall.einsum_cascades.einsum import Cascade
 from einfall.einsum_cascades.masks import MaskError
 from einfall.einsum_cascades.shapes import ShapeError, rank_sizes
 from einfall.hw_models import UnsupportedOpError
+from einfall.hw_models import names as machine_names
 from einfall.hw_models.library import Machine
 from einfall.hw_models.overrides import with_overrides
 from einfall.hw_models.yaml_door import SpecError
 from einfall.scenarios.sweeps.axes import MACHINE
 from einfall.sim import choice
+from einfall.sim.accounting import MODES
+from einfall.sim.estimate import estimate
 from einfall.sim.gpu.asked import FEW_ROWS, FORWARD, Asked, ask, known_kernel, own_fields
 from einfall.sim.gpu.estimate import estimate as gpu_estimate
 from einfall.sim.gpu.many import launches
 from einfall.sim.gpu.schedule import KernelSchedule, ScheduleError
+from einfall.sim.mapping import Mapping as Mapped
 from einfall.sim.mapping import MappingError
 from einfall.sim.numeric import ceil_div
 
@@ -41,7 +45,8 @@ _GPU = frozenset(
     f"{MACHINE}{path}"
     for path in ("hbm.bandwidth", "hbm.achievable", "l2.bandwidth", "l2.capacity",
                  "sm.mufu_per_clock", "sm.fma_lanes", "sm.shared_bytes_per_clock", "energy.exp",
-                 "energy.fma", "energy.shared", "energy.l2", "energy.hbm")
+                 "energy.fma", "energy.shared", "energy.l2", "energy.hbm", "clock.boost",
+                 "power.cap")
 )  # fmt: skip
 
 Settings = Mapping[str, Any]  # a size, a number or a text by key, or an array of numbers
@@ -62,6 +67,8 @@ class Case:
     shape: Mapping[str, int]
     columns: tuple[str, ...]
     closed_form: bool
+    accounting: str = "physical"
+    simulate: bool = False
     arrays: frozenset[str] = field(default=frozenset())
 
     def with_arrays(self) -> Case:
@@ -79,24 +86,34 @@ class Case:
         Raises:
             REFUSALS: The point cannot be.
         """
-        shape = dict(self.shape) | {k: v for k, v in settings.items() if not _is_field(k)}
-        fields = tuple((k, v) for k, v in settings.items() if _is_field(k))
-        return columns_of(self._estimate(shape, _machine(self, fields)), self.columns)
+        return columns_of(self.estimate(settings), self.columns)
 
-    def _estimate(self, shape: Mapping[str, int], machine: Any) -> Any:  # noqa: ANN401
+    def estimate(self, settings: Settings) -> Any:  # noqa: ANN401  any of our estimates
+        """The estimate of one point.
+
+        Raises:
+            REFUSALS: The point cannot be.
+        """
+        shape = dict(self.shape) | {k: v for k, v in settings.items() if not _is_field(k)}
+        machine: Any = _machine(self, tuple((k, v) for k, v in settings.items() if _is_field(k)))
         if machine.kind == "gpu":
             dtype = self.dtype or "bf16"
             return gpu_estimate(self.cascade, shape, machine, mapping=self.mapping, dtype=dtype)
+        how: Any = {"accounting": MODES[self.accounting], "simulate": self.simulate}
         if machine.kind == "optical_4f":
             from einfall.sim.optical.estimate import estimate as optical_estimate
             from einfall.sim.optical.mapping import BEST, parse_mapping
 
             mapping = parse_mapping(self.mapping or BEST)
-            return optical_estimate(self.cascade, shape, machine, mapping)
-        from einfall.sim.estimate import estimate
+            return optical_estimate(self.cascade, shape, machine, mapping, **how)
+        return estimate(self.cascade, shape, machine, self._mapping(shape, machine), **how)
 
-        chosen = choice.mapping_for(self.cascade, shape, machine, name=self.mapping)
-        return estimate(self.cascade, shape, machine, chosen)
+    def _mapping(self, shape: Mapping[str, Any], machine: Machine) -> Mapped:
+        """The mapping on a spatial array: the one that is named, or what suits."""
+        accounting = MODES[self.accounting]
+        return choice.mapping_for(
+            self.cascade, shape, machine, name=self.mapping, accounting=accounting
+        )
 
     def many(self, settings: Settings) -> Columns:
         """The columns of many points, of which some settings are arrays (see `arrays`).
@@ -111,12 +128,11 @@ class Case:
         varied = {k: v for k, v in fields.items() if isinstance(v, np.ndarray)}
         if machine.kind == "gpu":
             return _many_launches(self, shape, machine, varied)
-        from einfall.sim.estimate import estimate
-
-        chosen = choice.mapping_for(self.cascade, shape, machine, name=self.mapping)
+        chosen, accounting = self._mapping(shape, machine), MODES[self.accounting]
         if varied:
             machine = with_overrides(machine, {_path(k): v for k, v in varied.items()})
-        return columns_of(estimate(self.cascade, shape, machine, chosen), self.columns)
+        found = estimate(self.cascade, shape, machine, chosen, accounting=accounting)
+        return columns_of(found, self.columns)
 
 
 def columns_of(found: Any, names: Iterable[str]) -> Columns:  # noqa: ANN401  any of our estimates
@@ -178,11 +194,12 @@ def _arrays(case: Case) -> frozenset[str]:
     kind, mask = case.machine.kind, case.cascade.mask
     if kind == "gpu":
         causal = mask is not None and own_fields(mask.spec) == {"causal": True}
-        fits = case.cascade.name == "attention_1pass" and (mask is None or causal)
-        return (
-            _LENGTHS | {"kv_heads"} | _GPU if fits and (not causal or case.closed_form) else _NONE
-        )
-    if kind != "spatial_array":
+        named = case.mapping != choice.BEST  # which is a kernel of its own at each point
+        fits = named and case.cascade.name == "attention_1pass" and (mask is None or causal)
+        if not fits or (causal and not case.closed_form):
+            return _NONE
+        return _LENGTHS | {"kv_heads"} | _GPU | _tensor_rates(case.machine)
+    if kind != "spatial_array" or case.simulate:
         return _NONE
     machine: Any = case.machine
     if (case.mapping or choice.default_name(case.cascade, machine)) in choice.FAMILIES:
@@ -191,6 +208,12 @@ def _arrays(case: Case) -> frozenset[str]:
 
 
 _NONE: frozenset[str] = frozenset()
+
+
+def _tensor_rates(gpu: Any) -> frozenset[str]:  # noqa: ANN401
+    """Rates and energies of the tensor cores; not where a rate chooses the fit, see `fit_for`."""
+    fields = ("energy.mma", "sm.tensor") if gpu.name in machine_names("gpu") else ("energy.mma",)
+    return frozenset(f"{MACHINE}{field}.{dtype}" for field in fields for dtype in gpu.sm.tensor)
 
 
 def _many_launches(

@@ -31,7 +31,8 @@ _JOINS: Mapping[str, Callable[[Any, Any], Any]] = {
 _SPLIT = re.compile(r"\s*(<=|>=|==|!=|<|>)\s*")
 _JOIN = re.compile(r"\s+([*/%])\s+")
 _NAME = re.compile(r"[A-Za-z_][\w.]*")
-_SUFFIXES = {"bytes_per_s": "B/s", "bytes": "B", "hz": "Hz", "s": "s", "j": "J", "w": "W"}
+SUFFIXES = {"bytes_per_s": "B/s", "bytes": "B", "hz": "Hz", "s": "s", "j": "J", "w": "W"}
+"""What a column's name ends in, and the unit that this stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def unit_of_column(name: str) -> str:
     root = name.partition(".")[0]
     if root == "bound":
         return "text"
-    return next((u for end, u in _SUFFIXES.items() if root.endswith(f"_{end}")), "")
+    return next((u for end, u in SUFFIXES.items() if root.endswith(f"_{end}")), "")
 
 
 def _read_side(

@@ -51,32 +51,39 @@ class Grid:
         return prod(self.dims)
 
     @cached_property
+    def _axes(self) -> tuple[int, ...]:
+        """Places on each axis; a grid without axes is one point on one."""
+        return self.dims or (1,)
+
+    @cached_property
     def _cut(self) -> tuple[int, int]:
         """The axis that is cut, and how many of its places a block takes."""
         inside = 1
-        for axis in reversed(range(len(self.dims))):
-            if inside * self.dims[axis] > self.most:
+        for axis in reversed(range(len(self._axes))):
+            if inside * self._axes[axis] > self.most:
                 return axis, max(1, self.most // inside)
-            inside *= self.dims[axis]
-        return 0, self.dims[0]
+            inside *= self._axes[axis]
+        return 0, self._axes[0]
 
     @cached_property
     def block_count(self) -> int:
         """How many blocks."""
         axis, step = self._cut
-        return prod(self.dims[:axis]) * -(-self.dims[axis] // step)
+        return prod(self._axes[:axis]) * -(-self._axes[axis] // step)
 
     def blocks(self, start: int, stop: int) -> Iterator[Block]:
         """The blocks from a number up to another."""
         axis, step = self._cut
-        cuts = -(-self.dims[axis] // step)
-        inside = prod(self.dims[axis + 1 :])
+        dims = self._axes
+        cuts = -(-dims[axis] // step)
+        inside = prod(dims[axis + 1 :])
         for number in range(start, stop):
             lead, cut = divmod(number, cuts)
-            own = range(cut * step, min((cut + 1) * step, self.dims[axis]))
-            before = tuple(range(i, i + 1) for i in self.place(lead, self.dims[:axis]))
-            first = (lead * self.dims[axis] + own.start) * inside
-            yield Block(first, (*before, own, *(range(n) for n in self.dims[axis + 1 :])))
+            own = range(cut * step, min((cut + 1) * step, dims[axis]))
+            before = tuple(range(i, i + 1) for i in self.place(lead, dims[:axis]))
+            first = (lead * dims[axis] + own.start) * inside
+            ranges = (*before, own, *(range(n) for n in dims[axis + 1 :]))
+            yield Block(first, ranges[: len(self.dims)])
 
     @staticmethod
     def place(index: int, dims: Sequence[int]) -> tuple[int, ...]:

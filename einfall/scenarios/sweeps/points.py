@@ -12,7 +12,8 @@ import numpy as np
 from einfall.scenarios.sweeps.axes import CHOICES
 from einfall.scenarios.sweeps.cases import REFUSALS, Case
 from einfall.scenarios.sweeps.grid import Block
-from einfall.scenarios.sweeps.plan import Plan
+from einfall.scenarios.sweeps.plan import Choice, Plan
+from einfall.scenarios.sweeps.spec import RATIOS
 
 
 @dataclass
@@ -31,28 +32,48 @@ class Table:
     columns: What was asked, an array over the places of the axes each.
     kept: Which points count.
     dropped: How many points each constraint dropped; of several the first that it does not meet.
+    cannot: Which points cannot be.
     refused: Points that cannot be, by the kind of error.
+    without_baseline: Why some points have no baseline, if that is so.
     """
 
     columns: dict[str, np.ndarray]
     kept: np.ndarray
     dropped: list[int]
+    cannot: np.ndarray
     refused: dict[str, Refused] = field(default_factory=dict)
+    without_baseline: str | None = None
 
 
 def evaluate(plan: Plan, block: Block) -> Table:
     """Work out a block of a sweep."""
     dims = block.dims
     columns = {name: empty(name, dims) for name in plan.asked}
-    table = Table(columns, np.ones(dims, dtype=bool), [0] * len(plan.constraints))
-    early = [_before(plan, i) for i in range(len(plan.constraints))]
+    none, every = np.zeros(dims, dtype=bool), np.ones(dims, dtype=bool)
+    table = Table(columns, every, [0] * len(plan.constraints), none)
+    base = _baseline(plan, block, table)
     choosing = [a for a in range(len(dims)) if plan.is_choice(a)]
     for chosen in product(*(range(dims[a]) for a in choosing)):
         at: list[Any] = [slice(None)] * len(dims)
         for axis, place in zip(choosing, chosen, strict=True):
             at[axis] = place
-        _evaluate_case(plan, block, table, at, early)
+        _evaluate_case(plan, block, table, at, base)
     return table
+
+
+Base = Mapping[str, np.ndarray]
+"""Columns of the baseline, over the places of the axes; one place where it fixes the axis."""
+
+
+def _baseline(plan: Plan, block: Block, table: Table) -> Base:
+    """What the points of a block are compared with; what cannot be of it is counted."""
+    if plan.base is None:
+        return {}
+    left = [a for a, keys in enumerate(plan.axes) if keys in plan.base.axes]
+    found = evaluate(plan.base, Block(0, tuple(block.ranges[a] for a in left)))
+    table.without_baseline = next((refused.why for refused in found.refused.values()), None)
+    dims = tuple(n if a in left else 1 for a, n in enumerate(block.dims))
+    return {name: column.reshape(dims) for name, column in found.columns.items()}
 
 
 def empty(name: str, dims: tuple[int, ...]) -> np.ndarray:
@@ -65,9 +86,7 @@ def _before(plan: Plan, i: int) -> bool:
     return not plan.constraints[i].names & set(plan.asked)
 
 
-def _evaluate_case(
-    plan: Plan, block: Block, table: Table, at: list[Any], early: list[bool]
-) -> None:
+def _evaluate_case(plan: Plan, block: Block, table: Table, at: list[Any], base: Base) -> None:
     """The part of a block that is of one case."""
     places = [r[i] if isinstance(i, int) else r[0] for r, i in zip(block.ranges, at, strict=True)]
     names = plan.choice(places)
@@ -92,7 +111,7 @@ def _evaluate_case(
                 values = plan.values_of(key, names)
                 own = np.array([values[i] for i in block.ranges[axis]], dtype=float)
                 settings[key] = own.reshape(shape)
-        _Part(plan, block, table, tuple(here), case, names, settings).fill(early)
+        _Part(plan, block, table, tuple(here), case, names, settings, base).fill()
 
 
 @dataclass
@@ -104,30 +123,48 @@ class _Part:
     table: Table
     at: tuple[Any, ...]
     case: Case
-    names: tuple[str | None, ...]
+    names: Choice
     settings: dict[str, Any]
+    base: Base
 
-    def fill(self, early: list[bool]) -> None:
+    def fill(self) -> None:
         """Work out the part, and put it into the table."""
         dims = self.table.kept[self.at].shape
+        early = [_before(self.plan, i) for i in range(len(self.plan.constraints))]
         wanted = np.ones(dims, dtype=bool)
         known = self._known()
         for i in (i for i, before in enumerate(early) if before):
             wanted = self._constrain(i, known, wanted)
         found, refused = self._answer(self.settings, wanted, np.arange(wanted.size).reshape(dims))
+        found |= self._ratios(found)
         for name, values in found.items():
             self.table.columns[name][self.at] = values
         kept = wanted & ~refused
+        self.table.cannot[self.at] = wanted & refused
         for i in (i for i, before in enumerate(early) if not before):
             kept = self._constrain(i, {**known, **found}, kept)
         self.table.kept[self.at] = kept
+
+    def _ratios(self, found: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """How the points compare with the baseline."""
+        ratios = {}
+        for name, of in RATIOS.items():
+            if name in self.table.columns:
+                column = self.base[of]
+                own = tuple(
+                    0 if isinstance(i, int) and n == 1 else i
+                    for i, n in zip(self.at, column.shape, strict=True)
+                )
+                before, now = column[own], found[of]
+                ratios[name] = before / now if name == "speedup" else now / before
+        return ratios
 
     def _known(self) -> dict[str, Any]:
         """Everything that a constraint may speak of before anything is worked out."""
         from einfall.einsum_cascades.shapes import rank_sizes
 
         known: dict[str, Any] = dict(zip(CHOICES, self.names, strict=True))
-        known |= dict(self.plan.sweep.shape) | self.settings
+        known |= dict(self.case.shape) | self.settings
         if not self.plan.constraints:
             return known
         shape = {k: v for k, v in known.items() if k not in CHOICES and "." not in k}

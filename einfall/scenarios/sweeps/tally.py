@@ -11,6 +11,7 @@ import numpy as np
 from einfall.scenarios.sweeps.grid import Block
 from einfall.scenarios.sweeps.plan import Plan
 from einfall.scenarios.sweeps.points import Table
+from einfall.scenarios.sweeps.spec import RATIOS
 
 BEST = 5
 """How many of the best points are shown."""
@@ -36,9 +37,19 @@ def tally(plan: Plan, block: Block, table: Table) -> Tally:
             kind: {"count": r.count, "first": r.first, "why": r.why}
             for kind, r in table.refused.items()
         },
+        "without_baseline": _without_baseline(table),
         "best": {name: _best(block, table, name) for name in plan.sweep.ranked},
         "effects": {str(a): effect for a, effect in _effects(plan, block, table)},
     }
+
+
+def _without_baseline(table: Table) -> dict[str, Any] | None:
+    """How many points that count have no baseline, and why."""
+    if table.without_baseline is None:
+        return None
+    ratios = [table.columns[name] for name in RATIOS if name in table.columns]
+    count = int((table.kept & np.isnan(ratios[0])).sum()) if ratios else 0
+    return {"count": count, "why": table.without_baseline}
 
 
 def _best(block: Block, table: Table, name: str) -> list[list[Any]]:
@@ -113,6 +124,9 @@ def merged(tallies: Iterable[Tally]) -> Tally:
             known["count"] += more["count"]
             if more["first"] < known["first"]:
                 known |= {"first": more["first"], "why": more["why"]}
+        if total["without_baseline"] and one["without_baseline"]:
+            total["without_baseline"]["count"] += one["without_baseline"]["count"]
+        total["without_baseline"] = total["without_baseline"] or one["without_baseline"]
         for name, best in one["best"].items():
             both = sorted([*total["best"][name], *best], key=lambda row: row[:2])
             total["best"][name] = both[:BEST]

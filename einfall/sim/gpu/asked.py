@@ -33,6 +33,9 @@ from einfall.sim.gpu.problem import ELEMENT_BYTES, Problem
 from einfall.sim.gpu.schedule import KernelSchedule, ScheduleError, Tile, load, names
 from einfall.sim.mapping import MappingError
 
+BEST = "best"
+"""In place of a schedule: the fastest of all that take the problem."""
+
 FEW_ROWS = 16
 """Rows (queries · group) of a head of keys up to which a decode schedule is the default."""
 
@@ -237,6 +240,16 @@ def _kernel(
     if why:
         raise MappingError(f"mapping {why}; on {gpu.name} there are {', '.join(able)}")
     return kernel, tuple(notes)
+
+
+def check_kernel(name: str) -> None:
+    """Refuse what names no schedule.
+
+    Raises:
+        MappingError: It is neither a schedule nor `best`.
+    """
+    if name != BEST:
+        known_kernel(name)
 
 
 def known_kernel(name: str) -> KernelSchedule:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from einfall.einsum_cascades.einsum import Cascade
-from einfall.einsum_cascades.shapes import rank_sizes
+from einfall.einsum_cascades.shapes import ShapeError, rank_sizes
 from einfall.hw_models.gpu import Gpu
 from einfall.hw_models.yaml_door import Source
 from einfall.sim import events
 from einfall.sim.gpu import decode, fused
-from einfall.sim.gpu.asked import Asked, ask
+from einfall.sim.gpu.asked import BEST, Asked, ask, kernels_for
 from einfall.sim.gpu.by_einsum import shares_of
 from einfall.sim.gpu.calibrated import TABLE, Calibration
 from einfall.sim.gpu.lowered import Lowered, with_parameters
@@ -26,8 +27,9 @@ from einfall.sim.gpu.lowering import pipeline
 from einfall.sim.gpu.power import Work, core_j
 from einfall.sim.gpu.predict import LOWER, Prediction, answer, predict, terms
 from einfall.sim.gpu.problem import Problem
-from einfall.sim.gpu.schedule import KernelSchedule, Parameters, load
+from einfall.sim.gpu.schedule import KernelSchedule, Parameters, ScheduleError, load
 from einfall.sim.gpu.terms import Terms
+from einfall.sim.mapping import MappingError
 from einfall.sim.pipeline_estimate import Line
 from einfall.units import format_quantity
 
@@ -162,6 +164,12 @@ class GpuEstimate:
             cycles["tensor"] = self.flops / self.peak_flops_per_clock
         return {name: float(x) for name, x in cycles.items()}
 
+    @property
+    def least_cycles(self) -> dict[str, float]:
+        """Cycles that each pipe needs: as counted, or where the fit found fewer, those."""
+        reached = {name: self.busy_s[name] * self.clock_hz for name in self.full_rate_cycles}
+        return {name: min(x, reached[name]) for name, x in self.full_rate_cycles.items()}
+
     @cached_property
     def busy_s(self) -> dict[str, float]:
         """Time for which each pipe is in use at the rate the kernel reaches, mean over the SMs."""
@@ -191,7 +199,11 @@ class GpuEstimate:
 
     @cached_property
     def bound(self) -> str:
-        """What is busy longest: a pipe, `hbm`, `l2`, or the `launch` and `host` around the work."""
+        """What stops it: a pipe, `hbm`, `l2`, `latency`, or `launch` and `host` around the work.
+
+        `latency` are steps that wait for each other, and SMs for the last one, while neither a pipe
+        nor a memory works for half of the SMs' time.
+        """
         named = self.burst.bound
         if named == "memory":
             return max(("hbm", "l2"), key=self.busy_s.__getitem__)
@@ -200,6 +212,12 @@ class GpuEstimate:
         parts = {n: float(t) for n, t in self.burst.terms_s.items() if n in _AROUND}
         parts |= self.busy_s
         return max(parts, key=parts.__getitem__)
+
+    @property
+    def binding_s(self) -> float:
+        """Time for which what binds is in use, or waited for where it is no unit [s]."""
+        terms = self.burst.terms_s
+        return float({**self.busy_s, **terms}.get(self.bound, terms["compute"]))
 
     @cached_property
     def parts_j(self) -> dict[str, float]:
@@ -305,7 +323,8 @@ def estimate(  # noqa: PLR0913  the values of the design, and a switch
         cascade: What is computed, with or without a mask.
         shape: Sizes by shape key.
         gpu: On what.
-        mapping: Name of the kernel schedule; what suits if left out.
+        mapping: Name of the kernel schedule, or `best` for the fastest of them; what suits if left
+            out.
         dtype: Type of Q, K, V and O.
         simulate: Also step by step, on the SM that is done last: where its time goes. The time of
             the answer stays the calibrated one, which knows how far the kernel overlaps its steps.
@@ -322,6 +341,8 @@ def estimate(  # noqa: PLR0913  the values of the design, and a switch
     >>> found.kernel.kernel, found.bound, 1.5e-3 < found.latency_s < 2.2e-3
     ('flash3', 'tensor', True)
     """
+    if mapping == BEST:
+        mapping = _fastest(cascade, shape, gpu, dtype)
     asked = ask(cascade, shape, gpu, mapping=mapping, dtype=dtype)
     kernel, problem, fit = asked.kernel, asked.problem, asked.fit.parameters
     found_terms = terms(kernel, gpu, problem, fit)
@@ -343,6 +364,20 @@ def estimate(  # noqa: PLR0913  the values of the design, and a switch
         return found
     steps = pipeline(kernel, gpu, problem, fit, clock_hz=found.clock_hz)
     return replace(found, simulation=events.simulate(steps))
+
+
+def _fastest(cascade: Cascade, shape: Mapping[str, int], gpu: Gpu, dtype: str) -> str:
+    """The schedule that takes least time, each with the tile that it takes by itself.
+
+    Raises:
+        ShapeError, MappingError, UnsupportedOpError: None takes the problem.
+    """
+    ask(cascade, shape, gpu, dtype=dtype)  # refuses what no schedule takes
+    times: dict[str, float] = {}
+    for name in kernels_for(cascade.name, gpu):
+        with suppress(MappingError, ScheduleError, ShapeError):
+            times[name] = estimate(cascade, shape, gpu, mapping=name, dtype=dtype).latency_s
+    return min(times, key=lambda name: times[name])
 
 
 def _tiles(

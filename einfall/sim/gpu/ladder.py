@@ -68,7 +68,7 @@ def _bounds(e: GpuEstimate) -> Iterator[tuple[str, float, str]]:
         yield "worst query tile", alone, "one wave: all query tiles of all heads start at once"
     hbm = e.traffic_bytes["hbm"] / e.gpu.hbm.bandwidth_bytes_per_s
     yield "roofline", hbm, "bytes of HBM" if hbm > tiles else f"peak of {unit}"
-    cycles = _least_cycles(e)
+    cycles = e.least_cycles
     pipe = max(cycles, key=cycles.__getitem__)
     l2 = e.traffic_bytes["l2"] / e.gpu.l2.bandwidth_bytes_per_s
     busy = {pipe: cycles[pipe] / boost, "hbm": hbm, "l2": l2}
@@ -83,12 +83,6 @@ def _bounds(e: GpuEstimate) -> Iterator[tuple[str, float, str]]:
 def _one_wave(e: GpuEstimate, launch: Lowered) -> bool:
     """Whether every block has a place of its own from the start."""
     return e.kernel.does == "fused" and float(launch.span.mean_blocks) <= 1
-
-
-def _least_cycles(e: GpuEstimate) -> dict[str, float]:
-    """Cycles that each pipe needs: as counted, or where the fit found fewer, those."""
-    reached = {name: e.busy_s[name] * e.clock_hz for name in e.full_rate_cycles}
-    return {name: min(x, reached[name]) for name, x in e.full_rate_cycles.items()}
 
 
 def _left(e: GpuEstimate) -> str:

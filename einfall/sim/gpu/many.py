@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 
 from einfall.hw_models.gpu import Gpu
-from einfall.sim.gpu.lowered import Lowered, cycles, with_parameters, work
+from einfall.sim.gpu.lowered import Lowered, busy, cycles, with_parameters, work
 from einfall.sim.gpu.power import Work, clock_hz, energy_j
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, ScheduleError
 from einfall.sim.gpu.sweep import lower
-from einfall.sim.numeric import Number, is_array
+from einfall.sim.gpu.terms import HALF
+from einfall.sim.numeric import Number, is_array, maximum
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Launches:
 
     @cached_property
     def bound(self) -> np.ndarray:
-        """What is busy longest, by name: a pipe, `hbm`, `l2`, or the `launch` around the work."""
+        """What stops each launch, by name, as `GpuEstimate.bound` has it."""
         sides = {
             "compute": self.work.cycles / self.clock_hz,
             "memory": self.work.memory_s,
@@ -95,11 +96,14 @@ class Launches:
         fit, side = self.fit, self.launch.side_bytes
         passes = fit.side_passes * side / self.gpu.hbm.achievable_bytes_per_s
         around = {"launch": fit.launch_s, "side passes": passes}
-        side_of, pipe = _longest(sides), _longest(with_parameters(self.launch, fit).pipes())
+        side_of, pipes = _longest(sides), busy(self.launch, fit)
         memory = _longest({name: self.busy_s[name] for name in ("hbm", "l2")})
+        waits = np.where(sides["memory"] >= HALF * sides["compute"], memory, "latency")
+        working = maximum(*pipes.values()) >= HALF * self.work.cycles
+        of_sms = np.where(working, _longest(pipes), waits)
         of_all = _longest(around | dict(self.busy_s))
-        found = np.where(side_of == "compute", pipe, np.where(side_of == "memory", memory, of_all))
-        return np.asarray(found)
+        named = {"compute": of_sms, "memory": memory, "fixed": of_all}
+        return np.select([side_of == side for side in named], list(named.values()), "")
 
 
 def launches(kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters) -> Launches:

@@ -11,7 +11,7 @@ from einfall.sim.gpu.lowered import Lowered
 from einfall.sim.gpu.power import BURST_S, Regime, Work, clock_hz, energy_j
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters
-from einfall.sim.gpu.terms import Terms
+from einfall.sim.gpu.terms import HALF, Terms
 from einfall.sim.numeric import Number, largest
 
 LOWER: Mapping[str, Callable[..., Lowered]] = {"fused": fused.lower, "decode": decode.lower}
@@ -121,9 +121,6 @@ def answer(  # noqa: PLR0913  the launch, and how to read it
         "memory": found.work.memory_s,
         "fixed": found.work.fixed_s,
     }
-    bound = max(parts, key=lambda name: largest(parts[name]))
-    if bound == "compute":
-        bound = found.pipe
     return Prediction(
         kernel=kernel.kernel,
         machine=gpu.name,
@@ -131,11 +128,28 @@ def answer(  # noqa: PLR0913  the launch, and how to read it
         latency_s=latency,
         clock_hz=clock,
         energy_j=energy_j(found.work, gpu, clock),
-        bound=bound,
+        bound=_bound(found, parts),
         why=found.why,
         terms_s=parts | dict(found.parts_s),
         busy_cycles=found.busy_cycles,
     )
+
+
+def _bound(found: Terms, parts_s: Mapping[str, Number]) -> str:
+    """What stops a launch: `memory`, `fixed`, a pipe of the SMs, or `latency`.
+
+    The longest side does. Where that is the SMs', it is their busiest pipe only if that works for
+    at least `HALF` of their time; else steps wait, for memory where that takes half of it, for each
+    other and for the last SM otherwise.
+    """
+    sides = {name: largest(time) for name, time in parts_s.items()}
+    side = max(sides, key=sides.__getitem__)
+    if side != "compute":
+        return side
+    pipe = found.busy_cycles.get(found.pipe)
+    if pipe is None or largest(pipe / found.work.cycles) >= HALF:
+        return found.pipe
+    return "memory" if sides["memory"] >= HALF * sides["compute"] else "latency"
 
 
 def _one_after_other(launch: Work, between: Work) -> Work:

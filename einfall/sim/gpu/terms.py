@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from einfall.sim.gpu.power import Work
 from einfall.sim.numeric import Number
 
+HALF = 0.5
+"""Part of the SMs' time from which on the pipe, or the memory, that works for it is what binds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:

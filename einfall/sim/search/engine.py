@@ -27,7 +27,7 @@ from einfall.einsum_cascades.einsum import Cascade
 from einfall.einsum_cascades.shapes import rank_sizes
 from einfall.hw_models.library import Machine, as_array
 from einfall.sim.accounting import PHYSICAL
-from einfall.sim.choice import mapping_for, names
+from einfall.sim.choice import BEST, mapping_for, names
 from einfall.sim.estimate import estimate
 from einfall.sim.layout import Layout
 from einfall.sim.legality import refuse_windows
@@ -201,7 +201,7 @@ class _Search:
     def _seeds(self) -> Iterator[Found]:
         """Those that take the question, costed."""
         space = self.space
-        for name in names():
+        for name in (name for name in names() if name != BEST):
             try:
                 mapping = mapping_for(space.cascade, space.shape, space.machine, name=name)
                 yield self._costed(mapping, name)

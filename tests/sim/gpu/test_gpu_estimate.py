@@ -15,9 +15,11 @@ from einfall.sim.gpu.asked import SERVES, ask, box, fit_for, kernels_for, own_fi
 from einfall.sim.gpu.asked import dtypes as dtypes_of
 from einfall.sim.gpu.estimate import estimate
 from einfall.sim.gpu.ladder import attended_flops, gpu_ladder
-from einfall.sim.gpu.predict import LOWER, predict
+from einfall.sim.gpu.power import Work
+from einfall.sim.gpu.predict import LOWER, answer, predict
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import load as load_kernel
+from einfall.sim.gpu.terms import Terms
 from einfall.sim.gpu.tiles import count
 from einfall.sim.mapping import MappingError
 
@@ -321,3 +323,37 @@ def test_more_bandwidth_and_a_higher_cap_are_never_slower():
         for cascade, shape in (("attention_1pass", SHAPE), ("attention_1pass", DECODE)):
             before, after = (estimate(load(cascade), shape, g) for g in (H100, faster))
             assert after.latency_s <= before.latency_s * 1.0001
+
+
+def test_a_pipe_that_hardly_works_is_not_what_binds():
+    """Steps of this decode wait for HBM: it is busy 69 % of the time, the tensor cores 14 %."""
+    shape = {"batch": 16, "heads": 32, "queries": 1, "keys": 2048, "head_dim": 64}
+    found = estimate(load("attention_1pass"), shape, load_machine("h100_sxm"))
+    assert found.terms.pipe == "tensor"
+    assert found.busy_s["tensor"] < 0.2 * found.latency_s
+    assert found.bound == "hbm"
+    assert found.busy_s["hbm"] > 0.6 * found.latency_s
+
+
+@pytest.mark.parametrize(
+    ("pipe", "memory", "bound"), [(6, 4, "tensor"), (4, 6, "memory"), (4, 4, "latency")]
+)
+def test_what_binds_works_for_half_of_the_time_or_it_is_the_waiting(pipe, memory, bound):
+    kernel, gpu = load_kernel("flash3"), load_machine("h100_sxm")
+    gone = Work({}, cycles=10e3, memory_s=memory * 1e3 / gpu.clock.boost_hz, fixed_s=0.0)
+    found = answer(kernel, gpu, Terms(gone, "tensor", "", {"tensor": pipe * 1e3}), "boost")
+    assert found.bound == bound
+
+
+FLASHMLA_FLOPS = 660e12  # deepseek-ai/FlashMLA, README: dense decode on H800, compute-bound
+
+
+def test_a_latent_that_is_key_and_value_is_read_once():
+    shape = {"batch": 128, "heads": 128, "kv_heads": 1, "queries": 1, "keys": 8192}
+    wide = {**shape, "head_dim": 576, "value_dim": 512}
+    found = estimate(load("attention_1pass"), wide, load_machine("h800"), mapping="flashmla")
+    read_bytes = 128 * 8192 * 576 * 2
+    assert found.traffic_bytes["hbm"] == pytest.approx(read_bytes, rel=0.05)  # and Q, O
+    flops = 2 * 128 * 128 * 8192 * (576 + 512)
+    assert flops / found.sustained.latency_s == pytest.approx(FLASHMLA_FLOPS, rel=0.15)
+    assert flops / found.latency_s == pytest.approx(FLASHMLA_FLOPS, rel=0.05)
