@@ -122,7 +122,7 @@ def lower_group(context: GroupContext, keep: Keep | None = None) -> Phase:
         stages=published.stages if published else (),
         ideal=context.accounting.published,
         charges=register_charges(context) if published else {},
-        tally=context.known("tally", lambda: tally(draft.task for draft in drafts)),
+        tally=None if keep else context.known("tally", lambda: tally(d.task for d in drafts)),
     )
 
 
@@ -160,8 +160,8 @@ def _drafts(context: GroupContext, keep: Keep) -> Iterator[Draft]:
     """Tasks in program order: each load before its first reader, then the rest.
 
     The draft of a load rests on the loop inside which the tensor is kept and on its readers; that
-    of an Einsum on its own binding, the units of the others, and where its operands and its result
-    live; that of a store on where the result lives.
+    of an Einsum on its own binding, the units of those that it reads and that read it, on whether
+    it is fresh, and where its operands and its result live; that of a store on where that lives.
     """
     loaded: set[str] = set()
     for einsum in context.einsums:

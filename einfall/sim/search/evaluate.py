@@ -254,19 +254,23 @@ class Candidate:
 
     def phase(self, grid: Grid) -> Phase:
         """The group lowered; drafts of tasks are shared with candidates that differ elsewhere."""
-        units = tuple(spread.unit for spread in self.spreads.values())
-        places = self.variant.wide, self.variant.carried
+        context = self.context(grid)
 
         def keep(name: str, make: Callable[[], Draft]) -> Draft:
-            kind, _, tensor = name.rpartition(" ")
-            rests_on = {
-                "": lambda: (self.spreads[tensor], units, places),
-                "load": lambda: self.holds[tensor],
-                "store": lambda: places,
-            }
-            return grid.known((name, rests_on[kind]()), make)
+            return grid.known((name, self._rests_on(context, name)), make)
 
-        return lower_group(self.context(grid), keep)
+        return lower_group(context, keep)
+
+    def _rests_on(self, context: GroupContext, task: str) -> Hashable:
+        """What the draft of a task depends on; see `spatial._drafts`."""
+        kind, _, tensor = task.rpartition(" ")
+        if kind == "load":
+            return self.holds[tensor]
+        places = self.variant.wide, self.variant.carried
+        if kind == "store":
+            return places
+        units = tuple(self.spreads[name].unit for name in self.run.neighbours[tensor])
+        return self.spreads[tensor], units, context.is_fresh(context.own[tensor]), places
 
     def _registers_hold(self, grid: Grid) -> Array:
         """Whether scores and carried values that stay in an array have an element each."""
