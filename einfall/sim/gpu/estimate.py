@@ -393,7 +393,7 @@ def _tiles(
         return {}
     if kernel.does == "fused":
         return {"M": fused.chosen(kernel, gpu, problem, fit).keys}
-    _, tiles, splits = decode.split(kernel, gpu, problem)
+    tiles, splits = map(int, decode.split(kernel, gpu, problem)[1:])
     tile = kernel.tile(problem, gpu.generation)
     if cascade.name == "attention_2pass_splitk":  # there a part of M is a worker's, not a tile
         return {"M": min(int(problem.keys), -(-tiles // splits) * tile.keys)}
