@@ -12,9 +12,10 @@ After a search AccelForge draws the mapping into the working directory with Grap
 program `dot` (package graphviz) it stops, and the mapping is lost. It has one job at a time; pin it
 to a core with `taskset -c 0`. `--lanes` gives the vector unit registers, as units have in einfall.
 
-The JSON file, named by the question, has the CPU seconds of the search alone, latency and energy by
-part, bits moved, and the mapping. `search_peers.py` lays a folder of them beside einfall's answers;
-docs/search_peers.md says what came out.
+The JSON file, named by the question, has the CPU seconds of the search alone, latency, energy by
+part, bits moved, the mapping, and what the evaluator says of that mapping when it is given it
+again. `search_peers.py` lays a folder of them beside einfall's answers; docs/search_peers.md says
+what came out.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from copy import deepcopy
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import accelforge as af
+from accelforge.model.main import InvalidMappingError
 
 DATA = Path(__file__).resolve().parent / "search_data" / "accelforge"
 
@@ -77,10 +80,21 @@ def answer(found: Any) -> dict[str, Any]:
     return {
         "latency_s": float(found.latency()),
         "energy_j": float(found.energy()),
+        "usage": {level: float(part) for level, part in found.resource_usage().items()},
         "latency_by": flat(found.latency(**parts)),
         "energy_by": flat(found.energy(**parts, per_tensor=True, per_action=True)),
         "actions_by": flat(found.actions(**parts, per_tensor=True)),
     }
+
+
+def again(einsums: int, tokens: int, lanes: bool, mapping: Any) -> str:
+    """What AccelForge's evaluator says of the mapping that its search hands out."""
+    asked = spec(einsums, tokens, lanes=lanes)
+    asked.model.metrics, asked.mapping = af.Metrics.all_metrics(), deepcopy(mapping)
+    try:
+        return f"latency_s {float(asked.evaluate_mapping().latency()):.7g}"
+    except InvalidMappingError as refusal:
+        return str(refusal)
 
 
 def name(args: argparse.Namespace) -> str:
@@ -105,7 +119,9 @@ def main() -> None:
     record = {"accelforge": version("accelforge"), **vars(args)}
     if args.verb == "search":
         found, took = search(asked, args.objective)
-        record |= {**took, "mapping": [node(n) for n in found.mapping().nodes]}
+        mapping = found.mapping()
+        record |= {**took, "mapping": [node(n) for n in mapping.nodes]}
+        record["again"] = again(args.einsums, args.tokens, args.lanes, mapping)
     else:
         asked.model.metrics = af.Metrics.all_metrics()
         found = asked.evaluate_mapping()
