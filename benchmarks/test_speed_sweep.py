@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from einfall.scenarios.sweeps.plan import plan
+from einfall.scenarios.sweeps.reading import plan
 from einfall.scenarios.sweeps.runner import cores, run_sweep
 
 GPU = """

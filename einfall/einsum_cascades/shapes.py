@@ -175,6 +175,8 @@ def _parse_size(text: str) -> int | None:
 
 def _is_size(value: object) -> bool:
     """Whether a number, or every element of an array, is positive and whole."""
+    if type(value) is int:
+        return value > 0
     import numpy as np
 
     sizes = np.asarray(value)
@@ -185,6 +187,8 @@ def _is_size(value: object) -> bool:
 
 def _plain(value: Number) -> Number:
     """An int for a single number (NumPy scalars too), float64 for an array."""
+    if type(value) is int:
+        return value
     import numpy as np
 
     return np.asarray(value, dtype=float) if np.ndim(value) else int(value)
@@ -273,6 +277,8 @@ def _says_nothing(key: str, keys: Iterable[str], given: Mapping[str, Number]) ->
 
 def _same(a: Number | None, b: Number) -> bool:
     """Whether two sizes are equal everywhere."""
+    if type(a) is int and type(b) is int:
+        return a == b
     import numpy as np
 
     return bool(np.all(a == b))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from einfall.plots import style
 from einfall.plots.records import PlotError, Record, column, number, some
+from einfall.plots.stacks import plot_energy_stack
 from einfall.units import format_quantity
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 BESIDE = "beside another unit"
 """Time of a unit while a task that is shown on another one uses it too."""
 
-_OTHERS = "others"
-_SMALLEST = 0.005  # of the largest total
 _ROUNDING = 1e-9
 
 
@@ -44,33 +43,11 @@ def energy_table(estimates: Iterable[Estimate]) -> list[Record]:
 
 
 def plot_energy(estimates: Iterable[Estimate], ax: Axes) -> Axes:
-    """A stacked bar of energy by component for each estimate, its total above it.
-
-    Components below half a percent of the largest total are drawn as one, "others".
-    """
+    """`plot_energy_stack` of estimates, which are named by what tells them apart."""
     answers = some(estimates, "energy")
-    bars = [_joules(energy_table([estimate])) for estimate in answers]
-    totals = [sum(bar.values()) for bar in bars]
-    large = _SMALLEST * max(totals)
-    bars = [_gathered(bar, [c for b in bars for c, e in b.items() if e >= large]) for bar in bars]
-    scale, unit = style.prefix(max(totals), "J")
-    looks = _energy_looks(bars)
-    tops = [0.0] * len(bars)
-    for component, look in looks.items():
-        heights = [bar.get(component, 0.0) / scale for bar in bars]
-        ax.bar(range(len(bars)), heights, 0.6, tops, **look.box())
-        tops = [top + height for top, height in zip(tops, heights, strict=True)]
-    for x, (top, total) in enumerate(zip(tops, totals, strict=True)):
-        ax.annotate(
-            format_quantity(total, "J", digits=3), (x, top), (0, 2), textcoords="offset points",
-            fontsize=style.SMALL_PT, ha="center", va="bottom",
-        )  # fmt: skip
-    ax.set_xticks(range(len(bars)), _names(answers))
-    ax.set_xlim(-0.6, len(bars) - 0.4)
-    ax.set_ylim(0, 1.1 * max(tops))
-    ax.tick_params(axis="x", length=0)
-    style.legend_beside(ax, style.patches(dict(reversed(looks.items()))))
-    return style.dress(ax, title="Energy by component", y=f"Energy [{unit}]")
+    names = _names(answers)
+    bars = zip(names, (energy_table([estimate]) for estimate in answers), strict=True)
+    return plot_energy_stack(({**row, "case": name} for name, bar in bars for row in bar), ax)
 
 
 def unit_table(estimate: Estimate) -> list[Record]:
@@ -145,26 +122,6 @@ def _plain(value: object, what: str) -> float:
         ) from None
 
 
-def _joules(table: Iterable[Record]) -> dict[str, float]:
-    return {str(row["component"]): number(row, "energy", "energy_j") for row in table}
-
-
-def _gathered(bar: Mapping[str, float], large: Collection[str]) -> dict[str, float]:
-    """The bar with its small components as one."""
-    shown = {component: energy for component, energy in bar.items() if component in large}
-    others = sum(energy for component, energy in bar.items() if component not in large)
-    return shown | ({_OTHERS: others} if others else {})
-
-
-def _energy_looks(bars: Iterable[Mapping[str, float]]) -> dict[str, style.Look]:
-    """Looks from the bottom up; the small components stand on top in white."""
-    components = dict.fromkeys(component for bar in bars for component in bar)
-    looks = style.looks(component for component in components if component != _OTHERS)
-    if _OTHERS in components:
-        looks[_OTHERS] = style.Look(style.WHITE, "", "o")
-    return looks
-
-
 def _einsum_looks(einsums: Iterable[str], shown: Collection[str]) -> dict[str, style.Look]:
     looks = style.task_looks(einsums)
     if BESIDE in shown:
@@ -173,7 +130,7 @@ def _einsum_looks(einsums: Iterable[str], shown: Collection[str]) -> dict[str, s
 
 
 def _names(estimates: Sequence[Estimate]) -> list[str]:
-    """Names of the bars: whatever tells the estimates apart, a line each."""
+    """Names of the bars: whatever tells the estimates apart."""
     facts = [(e.mapping.name, e.cascade, e.machine) for e in estimates]
     telling = [i for i, values in enumerate(zip(*facts, strict=True)) if len(set(values)) > 1]
-    return ["\n".join(fact[i] for i in telling or [0]) for fact in facts]
+    return [", ".join(fact[i] for i in telling or [0]) for fact in facts]

@@ -15,7 +15,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize, to_he
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from einfall.plots import style
+from einfall.plots import heatmap, style
 from einfall.plots.records import (
     BOUNDS,
     VISITS,
@@ -55,14 +55,6 @@ _SHADES = LinearSegmentedColormap.from_list(
     "bounds", [style.tint(style.BLUE, strength) for strength in (0.06, 0.45, 1.0)]
 )
 _FRAME: dict[str, Any] = {"facecolor": "none", "edgecolor": style.VERMILION, "linewidth": 1.4}
-_LACKING: dict[str, Any] = {
-    "facecolor": style.WHITE,
-    "hatch": "xxx",
-    "edgecolor": style.PALE,
-    "linewidth": style.HAIR_PT,
-}
-_EM = 0.62  # mean width of a character, in sizes of the font
-_LINE = 90  # characters in a line of a title
 _MOST_BARS = 60
 _WIDE = 100  # largest over smallest bar of a histogram that is logarithmic
 
@@ -180,7 +172,7 @@ def mask_figure(mask: np.ndarray, tiles: MaskTiles, *, title: str = "Mask") -> F
     counts = _counts(cut)
     visited = short(100 * (counts["full"] + counts["partial"]) / cut.kinds.size)
     found = f"{title}: attends {pairs} % of pairs, visits {visited} % of tiles"
-    style.title(drawn, "\n".join(wrap(found, _LINE)))
+    style.title(drawn, "\n".join(wrap(found, style.LINE)))
     return drawn
 
 
@@ -265,9 +257,8 @@ def plot_bound_heatmap(table: Iterable[Record], ax: Axes) -> Axes:
         grid[strides.index(stride), windows.index(window)] = speedup
     norm = _norm([speedup for speedup, _ in cells.values()])
     image = ax.imshow(grid, cmap=_SHADES, norm=norm, aspect="auto", interpolation="nearest")
-    for i, j in np.argwhere(np.isnan(grid)):
-        ax.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, **_LACKING))
-    size = _cell_pt(ax, grid.shape, [short(speedup) for speedup, _ in cells.values()])
+    heatmap.cross_out(ax, np.argwhere(np.isnan(grid)).tolist())
+    size = heatmap.text_pt(ax, grid.shape, [short(speedup) for speedup, _ in cells.values()])
     for (stride, window), (speedup, sparse) in cells.items():
         x, y = windows.index(window), strides.index(stride)
         ax.text(x, y, short(speedup), fontsize=size, ha="center", va="center",
@@ -275,7 +266,7 @@ def plot_bound_heatmap(table: Iterable[Record], ax: Axes) -> Axes:
                 fontweight="bold" if sparse else "normal")  # fmt: skip
         if sparse:
             ax.add_patch(Rectangle((x - 0.47, y - 0.44), 0.94, 0.88, **_FRAME))
-    _name_cells(ax, strides, windows)
+    heatmap.name_cells(ax, windows, strides)
     _shade_scale(ax, image)
     return style.dress(ax, title="Bound of the speedup", x="Window", y="Stride")
 
@@ -288,12 +279,12 @@ def bound_heatmap_figure(
     rows, columns = len(column(cells, "stride")), len(column(cells, "window"))
     drawn = style.figure(height=1.9 + 0.2 * max(4, rows))
     style.panel(plot_bound_heatmap(cells, drawn.subplots()), "")
-    style.title(drawn, "\n".join(wrap(title, _LINE)))
+    style.title(drawn, "\n".join(wrap(title, style.LINE)))
     handles = []
     if any(flag(row, "bounds", "fully_block_sparse") for row in cells):
         handles.append(Patch(label="fully block-sparse: no tile needs a mask", **_FRAME))
     if len(cells) < rows * columns:
-        handles.append(Patch(label="no bound", **_LACKING))
+        handles.append(Patch(label="no bound", **style.NO_ANSWER))
     if handles:
         style.legend_below(drawn, handles)
     return drawn
@@ -425,16 +416,10 @@ def _cells(table: Iterable[Record]) -> dict[tuple[str, str], tuple[float, bool]]
     """Speedup and whether it is fully block-sparse, by stride and window."""
     rows = some(table, "bounds")
     check_columns(rows, "bounds", BOUNDS)
-    cells: dict[tuple[str, str], tuple[float, bool]] = {}
-    for row in rows:
-        place = str(row["stride"]), str(row["window"])
-        if place in cells:
-            raise PlotError(f"bounds: stride {place[0]}, window {place[1]}: want one row, found 2")
-        cells[place] = (
-            positive(row, "bounds", "speedup"),
-            flag(row, "bounds", "fully_block_sparse"),
-        )
-    return cells
+    return {
+        place: (positive(row, "bounds", "speedup"), flag(row, "bounds", "fully_block_sparse"))
+        for place, row in heatmap.places(rows, "bounds", "stride", "window").items()
+    }
 
 
 def _norm(speedups: Sequence[float]) -> Normalize:
@@ -443,24 +428,6 @@ def _norm(speedups: Sequence[float]) -> Normalize:
     if high >= 10 * low:
         return LogNorm(low, high)
     return Normalize(low, high if high > low else low + 1)
-
-
-def _cell_pt(ax: Axes, shape: tuple[int, ...], texts: Sequence[str]) -> float:
-    """Size of text that fits a cell, at most that of small text."""
-    width, height = (72 * side for side in style.room_in(ax))
-    longest = max(map(len, texts))
-    return min(style.SMALL_PT, 0.75 * width / shape[1] / (_EM * longest), 0.7 * height / shape[0])
-
-
-def _name_cells(ax: Axes, strides: Sequence[str], windows: Sequence[str]) -> None:
-    """Strides beside the rows, windows under the columns: aslant where they are too wide."""
-    ax.set_yticks(range(len(strides)), strides)
-    ax.set_xticks(range(len(windows)), windows)
-    ax.tick_params(length=0)
-    room = 0.9 * 72 * style.room_in(ax)[0] / len(windows)
-    if max(map(len, windows)) * _EM * style.SMALL_PT > room:
-        for text in ax.get_xticklabels():
-            text.set(rotation=35, ha="right", rotation_mode="anchor")
 
 
 def _shade_scale(ax: Axes, image: AxesImage) -> None:

@@ -1,15 +1,17 @@
-"""Optics against GPUs: times by system, region of a speedup, ratios by size, sensitivity."""
+"""Optics against GPUs: times by system, ratios by size, the region of a speedup."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from matplotlib.lines import Line2D
 
-from einfall.plots import style
-from einfall.plots.records import Record, check_columns, column, number, positive, short, some
+from einfall.plots import names, style
+from einfall.plots.lines import Lines, ends, plot_lines
+from einfall.plots.quantity import Quantity
+from einfall.plots.records import Record, check_columns, column, number, positive, some
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,20 +20,12 @@ if TYPE_CHECKING:
 TIMES = ("panel", "system", "network", "time_s", "kind")
 """Columns of `plot_times`; the kind is `published` or anything else."""
 
-LINES = ("series", "x", "y")
-"""Columns of `plot_lines`."""
-
 REGION = ("series", "batch", "time_s", "kind")
 """Columns of `plot_region`."""
-
-TORNADO = ("knob", "factor", "ratio")
-"""Columns of `plot_tornado`."""
 
 THRESHOLD, ROOFLINE, KNOWN = "threshold", "roofline", "known"
 """Kinds of `plot_region`: GPU times from which a speedup holds, least times, and told ones."""
 
-_EQUAL: dict[str, Any] = {"color": style.BLACK, "linewidth": 1.0, "linestyle": (0, (4, 2))}
-_DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (9, 2, 1, 2, 1, 2)))
 _DODGE = 0.76  # part of the height between two systems over which networks spread
 
 
@@ -84,11 +78,7 @@ def plot_times(
 
 def _point(look: style.Look, label: str) -> Line2D:
     """A marker on its own, for the axes or the legend."""
-    return Line2D(
-        [], [], linestyle="none", label=label, marker=look.marker, markersize=5.0,
-        markerfacecolor=look.colour, markeredgecolor=style.BLACK,
-        markeredgewidth=style.HAIR_PT, zorder=3,
-    )  # fmt: skip
+    return Line2D([], [], label=label, zorder=3, **look.point())
 
 
 def _ring(label: str) -> Line2D:
@@ -99,16 +89,17 @@ def _ring(label: str) -> Line2D:
     )  # fmt: skip
 
 
-# Lines by size ------------------------------------------------------------------------------------
+# Ratios by size -----------------------------------------------------------------------------------
 
 
-def lines_figure(
+def ratios_figure(
     rows: Sequence[Mapping[str, Sequence[Record]]], *, title: str, x: str, y: str, equal: str
 ) -> Figure:
     """Panels of lines that are named at their ends; those of a row share their axis up.
 
     Args:
-        rows: For each row of panels, from the top, tables of `LINES` by the title of their panel.
+        rows: For each row of panels, from the top, tables of series, x and y by the title of their
+            panel.
         title: Of the figure.
         x: Label of the axes along.
         y: Label of the axes up.
@@ -118,49 +109,19 @@ def lines_figure(
     sheet = style.figure(height=0.8 + 2.1 * len(grid))
     axes = sheet.subplots(len(grid), len(grid[0]), sharex=True, sharey="row", squeeze=False)
     looks = style.looks(n for row in grid for t in row.values() for n in column(t, "series"))
+    shown = Lines(Quantity("x", x), Quantity("y", y), reference=equal, log=True)
     for i, row in enumerate(grid):
         for j, (name, table) in enumerate(row.items()):
             ax = axes[i, j]
-            plot_lines(some(table, "lines"), ax, equal, looks)
+            plot_lines(table, ax, shown, looks)
             bottom = x if i == len(grid) - 1 else ""
             style.dress(ax, title="", x=bottom, y="" if j else y, grid="both")
             style.panel(ax, "" if i else name)
     style.title(sheet, title)
     sheet.draw_without_rendering()  # the room for names is known from now on
     for ax, table in zip(axes.flat, (t for row in grid for t in row.values()), strict=True):
-        style.name_ends(ax, _ends(table) | ({equal: 1.0} if _is_near_one(table) else {}))
+        names.name_ends(ax, ends(table, shown))
     return sheet
-
-
-def _is_near_one(table: Sequence[Record]) -> bool:
-    return min(positive(row, "lines", "y") for row in table) < 10
-
-
-def plot_lines(
-    table: Sequence[Record], ax: Axes, equal: str, looks: Mapping[str, style.Look]
-) -> Axes:
-    """A line for each series on logarithmic axes, and one at 1 where that is near."""
-    check_columns(table, "lines", LINES)
-    for name in column(table, "series"):
-        rows, look = [row for row in table if row["series"] == name], looks[name]
-        xs, ys = ([positive(row, "lines", c) for row in rows] for c in ("x", "y"))
-        ax.plot(xs, ys, color=look.colour, marker=look.marker, markersize=4.0,
-                linewidth=style.LINE_PT, markeredgecolor=style.BLACK,
-                markeredgewidth=style.HAIR_PT)  # fmt: skip
-    if _is_near_one(table):
-        ax.axhline(1.0, label=equal, **_EQUAL)
-    sizes = sorted({positive(row, "lines", "x") for row in table})
-    ax.set_xscale("log")
-    ax.set_xticks(sizes, [short(size) for size in sizes], rotation=45)
-    ax.minorticks_off()
-    heights = [positive(row, "lines", "y") for row in table]
-    style.log_axis(ax, "y", wide=max(heights) / min(heights) > 100)
-    return ax
-
-
-def _ends(table: Sequence[Record]) -> dict[str, float]:
-    """The last height of each series."""
-    return {str(row["series"]): number(row, "lines", "y") for row in table}
 
 
 # The region of a speedup --------------------------------------------------------------------------
@@ -189,7 +150,7 @@ def region_figure(panels: Mapping[str, Iterable[Record]], *, title: str, claim: 
     style.legend_below(sheet, [*shade, *(_point(k, n) for n, k in looks.items())])
     sheet.draw_without_rendering()  # the room for names is known from now on
     for ax, table in zip(axes, tables.values(), strict=True):
-        style.name_ends(ax, _region_ends(table))
+        names.name_ends(ax, _region_ends(table))
     return sheet
 
 
@@ -201,7 +162,7 @@ def plot_region(table: Sequence[Record], ax: Axes, looks: Mapping[str, style.Loo
     for kind, colour in ((THRESHOLD, style.BLACK), (ROOFLINE, style.GREY)):
         for i, name in enumerate(_series(table, kind)):
             xs, ys = _curve(table, name)
-            dashes = _DASHES[i % len(_DASHES)]
+            dashes = style.DASHES[i % len(style.DASHES)]
             ax.plot(xs, ys, color=colour, linestyle=dashes, linewidth=1.2, zorder=2)
     for name in _series(table, KNOWN):
         marker = _point(looks[name], name)
@@ -246,68 +207,3 @@ def _region_ends(table: Sequence[Record]) -> dict[str, float]:
     """The last height of each line."""
     lines = [row for row in table if row["kind"] != KNOWN]
     return {str(row["series"]): number(row, "region", "time_s") for row in lines}
-
-
-# Sensitivity --------------------------------------------------------------------------------------
-
-
-def tornado_figure(panels: Mapping[str, Iterable[Record]], *, title: str) -> Figure:
-    """Panels, two in a row, of what each knob does when turned down and up."""
-    tables = {name: some(table, "tornado") for name, table in panels.items()}
-    rows = -(-len(tables) // 2)
-    knobs = max(len(column(table, "knob")) for table in tables.values())
-    sheet = style.figure(height=0.9 + rows * (0.55 + 0.2 * knobs))
-    axes = sheet.subplots(rows, 2, squeeze=False, sharex=True)
-    for ax, (name, table) in zip(axes.flat, tables.items(), strict=False):
-        plot_tornado(table, ax)
-        style.panel(ax, name)
-    ratios = [number(row, "tornado", "ratio") for table in tables.values() for row in table]
-    axes.flat[0].set_xlim(min(0.4, min(ratios) / 1.7), max(2.5, max(ratios) * 1.7))
-    for ax in axes[-1]:
-        ax.set_xlabel("Times as much as before", fontsize=style.LABEL_PT)
-    style.title(sheet, title)
-    factors = {number(row, "tornado", "factor") for table in tables.values() for row in table}
-    style.legend_below(sheet, style.patches({_turned(f): _FACTORS[f > 1] for f in sorted(factors)}))
-    return sheet
-
-
-_FACTORS = {False: style.Look(style.ORANGE, "///", "s"), True: style.Look(style.BLUE, "", "o")}
-
-
-def plot_tornado(table: Sequence[Record], ax: Axes) -> Axes:
-    """A bar to either side of 1 for each knob; what changes nothing says so."""
-    check_columns(table, "tornado", TORNADO)
-    knobs = column(table, "knob")
-    for row in table:
-        ratio, y = positive(row, "tornado", "ratio"), knobs.index(str(row["knob"]))
-        look = _FACTORS[number(row, "tornado", "factor") > 1]
-        if _moves(ratio):
-            ax.barh(y, ratio - 1, 0.62, 1.0, **look.box())
-            side = 1 if ratio > 1 else -1
-            _note(ax, f"{short(ratio)}×", (ratio, y), side)
-    for y, knob in enumerate(knobs):
-        if not any(_moves(number(r, "", "ratio")) for r in table if r["knob"] == knob):
-            _note(ax, "no change", (1.0, y), 1)
-    style.dress(ax, title="", grid="x")
-    style.log_axis(ax, "x")
-    ax.axvline(1.0, color=style.BLACK, linewidth=1.0)
-    ax.set_ylim(len(knobs) - 0.5, -0.5)
-    ax.set_yticks(range(len(knobs)), knobs)
-    ax.tick_params(axis="y", length=0)
-    return ax
-
-
-def _moves(ratio: float) -> bool:
-    """Whether a change is large enough to be seen."""
-    return abs(ratio - 1) > 0.004
-
-
-def _turned(factor: float) -> str:
-    return f"{short(factor)}× as much" if factor > 1 else f"1/{short(1 / factor)} as much"
-
-
-def _note(ax: Axes, text: str, at: tuple[float, float], side: int) -> None:
-    ax.annotate(
-        text, at, (3 * side, 0), textcoords="offset points", va="center",
-        ha="left" if side > 0 else "right", fontsize=style.SMALL_PT,
-    )  # fmt: skip

@@ -29,9 +29,15 @@ BOUNDS = ("stride", "window", "speedup", "fully_block_sparse")
 VISITS = ("visited_kv_tiles", "q_tiles")
 """Columns of a histogram: how many query tiles visit so many key tiles."""
 
-SENSITIVITY = ("path", "text", "latency_low", "latency_high", "energy_low", "energy_high")
-"""Columns of a tornado of a machine's numbers: each with its value as text, and by what part time
-and energy change with less and with more of it."""
+TORNADO = ("name", "text", "low", "high")
+"""Columns of a tornado: a number that is turned, its value as text, and how many times as much
+there is of what is asked for with less and with more of it; None where that is refused."""
+
+STACKED_TIME = ("case", "unit", "busy_s", "latency_s", "bound")
+"""Columns of a stack of times: busy time of a unit of a case, and latency and bound of it."""
+
+STACKED_ENERGY = ("case", "component", "energy_j")
+"""Columns of a stack of energies."""
 
 COMPARED = {
     "time": ("kernel", "machine", "predicted_ms", "measured_ms"),
@@ -105,6 +111,15 @@ def positive(row: Record, what: str, column: str) -> float:
         name = row.get("name", "a row")
         raise PlotError(f"{what}: {name}: want {column} above 0, found {value:g}")
     return value
+
+
+def told(row: Record, column: str) -> bool:
+    """Whether a column of a row has an answer: anything but None and an empty text.
+
+    >>> told({"value": 0.0}, "value"), told({"value": None}, "value"), told({"value": ""}, "value")
+    (True, False, False)
+    """
+    return row[column] is not None and row[column] != ""
 
 
 def short(value: float) -> str:

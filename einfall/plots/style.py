@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import floor, log10
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Literal
 
 from matplotlib.colors import to_hex, to_rgb
@@ -30,7 +31,10 @@ HAIR_PT = 0.5
 PAGE_IN = 7.2
 """Width of a text column pair, the default width of a figure [in]."""
 
-_CHARACTER_EM = 0.62  # mean width of a character, in sizes of the font
+CHARACTER_EM = 0.62
+"""Mean width of a character, in sizes of the font."""
+
+_PALE_STRENGTH = 0.5  # of a colour under a number
 _ENTRY_EM = 1.75  # height of an entry of a legend, in sizes of its font
 
 BLACK = "#000000"
@@ -46,6 +50,23 @@ VERMILION = "#d55e00"
 PURPLE = "#cc79a7"
 
 PALETTE = (BLUE, ORANGE, GREEN, SKY, VERMILION, PURPLE, YELLOW, GREY)
+NO_ANSWER: dict[str, Any] = {
+    "facecolor": WHITE,
+    "hatch": "xxx",
+    "edgecolor": PALE,
+    "linewidth": HAIR_PT,
+}
+"""Keywords of a patch where there is nothing to show."""
+
+LINE = 90
+"""Characters in a line of the title of a figure."""
+
+DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1.5, 1, 1.5)), (0, (9, 2, 1, 2, 1, 2)))
+"""Lines that differ in a print in grey."""
+
+EQUAL: dict[str, Any] = {"color": BLACK, "linewidth": 1.0, "linestyle": (0, (4, 2))}
+"""Keywords of the line of no change."""
+
 HATCHES = ("", "///", "...", "\\\\\\", "xxx", "---", "+++", "ooo")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
@@ -72,6 +93,32 @@ class Look:
             "hatch_linewidth": HAIR_PT,
         }
 
+    def cell(self) -> dict[str, Any]:
+        """Keywords of a patch under a number: the hatch is in the colour, the colour pale.
+
+        >>> Look("#0072b2", "///", "o").cell()["hatchcolor"]
+        '#0072b2'
+        """
+        pale = {"facecolor": tint(self.colour, _PALE_STRENGTH), "edgecolor": WHITE}
+        return self.box() | pale | {"hatchcolor": self.colour, "linewidth": 1.0}
+
+    def point(self, size: float = 5.0, line: object = "none") -> dict[str, Any]:
+        """Keywords of a marker, or of a line with markers.
+
+        >>> Look("#0072b2", "///", "o").point()["marker"]
+        'o'
+        """
+        return {
+            "color": self.colour,
+            "linestyle": line,
+            "linewidth": LINE_PT,
+            "marker": self.marker,
+            "markersize": size,
+            "markerfacecolor": self.colour,
+            "markeredgecolor": BLACK,
+            "markeredgewidth": HAIR_PT,
+        }
+
 
 def looks(names: Iterable[str]) -> dict[str, Look]:
     """A look for each name, in order; colours come round again with another hatch.
@@ -85,6 +132,37 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
         hatch = HATCHES[(place + 3 * turn) % len(HATCHES)]
         found[name] = Look(PALETTE[place], hatch, MARKERS[i % len(MARKERS)])
     return found
+
+
+_PLACES = {
+    0: ("tensor", "2d", "matrix", "mac", "compute"),
+    1: ("mufu", "1d", "exp", "softmax"),
+    2: ("hbm", "dram", "memory"),
+    3: ("l2", "buffer", "global buffer"),
+    4: ("link", "links", "network", "host"),
+    5: ("shared", "smem", "load"),
+    6: ("fma", "alu", "vector"),
+    7: ("launch", "fixed", "none"),
+}
+"""Names of resources by their place in the palette; where several are there, the first has it."""
+
+
+def resource_looks(names: Iterable[str]) -> dict[str, Look]:
+    """A look for each resource that may bind, the same in every figure for those of known names.
+
+    What is not known, or finds its place taken, gets one that no other name has.
+
+    >>> resource_looks(["hbm", "tensor"])["tensor"] == resource_looks(["tensor"])["tensor"]
+    True
+    """
+    wanted = list(dict.fromkeys(names))
+    firsts = {place: next((n for n in known if n in wanted), None)
+              for place, known in _PLACES.items()}  # fmt: skip
+    taken = {name: place for place, name in firsts.items() if name is not None}
+    free = (i for i in range(len(PALETTE) + len(wanted)) if i not in taken.values())
+    places = {name: taken[name] if name in taken else next(free) for name in wanted}
+    every = list(looks(str(i) for i in range(1 + max(places.values(), default=0))).values())
+    return {name: every[place] for name, place in places.items()}
 
 
 def task_looks(tasks: Iterable[str]) -> dict[str, Look]:
@@ -154,6 +232,11 @@ def title(sheet: Figure, text: str) -> None:
     sheet.suptitle(text, fontsize=TITLE_PT, x=0.01, ha="left")
 
 
+def heading(sheet: Figure, text: str, finding: str = "") -> None:
+    """The title of a figure, and under it what the figure says; both in lines that fit a page."""
+    title(sheet, "\n".join([*wrap(text, LINE), *wrap(finding, LINE)]))
+
+
 def panel(ax: Axes, text: str) -> None:
     """The title of one of several panels, smaller than that of the figure."""
     ax.set_title(text, fontsize=LABEL_PT, loc="left")
@@ -215,7 +298,7 @@ def legend_inside(ax: Axes, handles: Sequence[Artist]) -> None:
 def legend_below(sheet: Figure, handles: Sequence[Artist]) -> None:
     """A legend under all panels, in as many columns as its longest name leaves room for."""
     longest = max(len(str(handle.get_label())) for handle in handles)
-    width_pt = (longest * _CHARACTER_EM + 4) * SMALL_PT  # 4: the box and the gaps around it
+    width_pt = (longest * CHARACTER_EM + 4) * SMALL_PT  # 4: the box and the gaps around it
     columns = max(1, min(len(handles), int(72 * sheet.get_figwidth() / width_pt)))
     rows = -(-len(handles) // columns)
     sheet.legend(
@@ -231,52 +314,6 @@ def legend_beside(ax: Axes, handles: Sequence[Artist]) -> None:
         handles=list(handles), loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False,
         fontsize=SMALL_PT, ncols=-(-len(handles) // rows), columnspacing=1.0,
     )  # fmt: skip
-
-
-def name_ends(ax: Axes, ends: Mapping[str, float]) -> None:
-    """Names at the right edge of the axes, each as near its height as the others leave room for.
-
-    Args:
-        ax: Axes whose height has its scale and its limits.
-        ends: Height by name, in data of the axis.
-    """
-    low, high = ax.get_ylim()
-    scale = log10 if ax.get_yscale() == "log" else float
-    room_pt = 72 * room_in(ax)[1]
-    heights = {n: (scale(y) - scale(low)) / (scale(high) - scale(low)) for n, y in ends.items()}
-    names = sorted(heights, key=heights.__getitem__)
-    placed = apart([heights[name] for name in names], 1.15 * SMALL_PT / room_pt)
-    for name, height in zip(names, placed, strict=True):
-        ax.annotate(
-            name, (1, height), (4, 0), xycoords="axes fraction", textcoords="offset points",
-            fontsize=SMALL_PT, va="center", annotation_clip=False,
-        )  # fmt: skip
-
-
-def apart(places: Sequence[float], gap: float) -> list[float]:
-    """Ascending places moved as little as it takes to leave a gap between neighbours.
-
-    Places that would be too near move as one block, whose middle stays.
-
-    >>> apart([0.0, 0.1, 5.0], 1.0)
-    [-0.45, 0.55, 5.0]
-    """
-    blocks: list[list[float]] = []
-    for place in places:
-        blocks.append([place])
-        while len(blocks) > 1 and _too_near(blocks[-2], blocks[-1], gap):
-            blocks[-2:] = [blocks[-2] + blocks[-1]]
-    spread = [
-        sum(block) / len(block) + (i - (len(block) - 1) / 2) * gap
-        for block in blocks
-        for i in range(len(block))
-    ]
-    return [round(place, 12) for place in spread]
-
-
-def _too_near(below: Sequence[float], above: Sequence[float], gap: float) -> bool:
-    reach = gap * (len(below) + len(above)) / 2
-    return sum(above) / len(above) - sum(below) / len(below) < reach
 
 
 def patches(named: Mapping[str, Look]) -> list[Artist]:

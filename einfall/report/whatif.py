@@ -247,22 +247,29 @@ def _rest(tornado: Record) -> Iterator[tuple[str, str]]:
 
 def tornado_figure(record: Record) -> Figure:
     """The bars of every cascade, one below the other."""
-    from einfall.plots import sensitivity_figure as drawn
+    from einfall.plots import tornado_figure as drawn
 
     changed = ", ".join(f"{path} = {value}" for path, value in record["overrides"].items())
     machine = f"{record['machine']}{f' with {changed}' if changed else ''}"
-    panels = {
-        row["cascade"]: [_bar(e, row["tornado"]["base"]) for e in row["tornado"]["effects"]]
+    share = f"{100 * record['tornado']:.3g} %"
+    cases = {
+        row["cascade"]: {
+            name: [
+                _bar(effect, row["tornado"]["base"], what) for effect in row["tornado"]["effects"]
+            ]
+            for name, what in (("time", "latency_s"), ("energy", "energy_j"))
+        }
         for row in record["rows"]
         if row["tornado"]
     }
-    return drawn(panels, share=record["tornado"], machine=machine)
+    title = f"What each number of {machine} changes, moved by {share}"
+    return drawn(cases, title=title, sides=(f"{share} less", f"{share} more"))
 
 
-def _bar(effect: Record, base: Record) -> dict[str, Any]:
-    bar: dict[str, Any] = {"path": effect["path"], "text": effect["text"]}
-    for what, name in (("latency_s", "latency"), ("energy_j", "energy")):
-        for side in ("low", "high"):
-            now = effect[side][what]
-            bar[f"{name}_{side}"] = None if now is None or not base[what] else now / base[what] - 1
-    return bar
+def _bar(effect: Record, base: Record, what: str) -> dict[str, Any]:
+    """A number of the machine, and what there is with less and more of it, over what there was."""
+    sides = {side: effect[side][what] for side in ("low", "high")}
+    ratios = {
+        s: None if now is None or not base[what] else now / base[what] for s, now in sides.items()
+    }
+    return {"name": effect["path"], "text": effect["text"], **ratios}

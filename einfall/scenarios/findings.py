@@ -80,11 +80,15 @@ class Findings:
         }
 
     def written(self, out: Path, drawings: Iterable[Drawing] = ()) -> Findings:
-        """The findings with their files: a CSV a table, `results.json` of all, the drawings."""
+        """The findings with their files: a CSV a table, `results.json` of all, the drawings.
+
+        All is drawn before anything is written.
+        """
+        drawn = list(drawings)
         texts = {out / f"{name}.csv": _csv(rows) for name, rows in self.tables.items()}
         record = {key: value for key, value in self.record().items() if key != "files"}
         paths = write_texts({**texts, out / "results.json": json_text(record)})
-        for name, figure, data in drawings:
+        for name, figure, data in drawn:
             from einfall import plots
 
             meta = {"command": f"einfall run {self.scenario.name}", "source": self.scenario.source}

@@ -57,7 +57,7 @@ def drawings(scenario: FuseMax, rows: Sequence[Record]) -> Iterator[Drawing]:
     if scenario.pareto:
         machines = plots.pareto_table(rows)
         figure = plots.figure()
-        plots.plot_pareto(machines, figure.subplots())
+        plots.plot_machines(machines, figure.subplots())
         yield "pareto", figure, machines
     if scenario.timeline:
         yield _timeline(scenario)

@@ -65,9 +65,7 @@ def phase_time_s(phase: Phase) -> Number:
 
 def phase_terms(phase: Phase) -> PhaseTerms:
     """What the time of a phase is made of."""
-    step = {task.name: task.once_s(phase.nest) for task in phase.tasks}
-    total = held_s(phase, {task.name: task.total_s(phase.nest) for task in phase.tasks})
-    once = held_s(phase, step)
+    total, once = held_s(phase, phase.total_s), held_s(phase, phase.once_s)
     windowed: Number = 0.0
     if phase.in_flight is not None:
         windowed = steps_after_first(phase) * windowed_interval_s(phase)
@@ -76,7 +74,7 @@ def phase_terms(phase: Phase) -> PhaseTerms:
         busiest=busiest,
         windowed=windowed,
         recurrent=_recurrent_s(phase, busiest),
-        chain=maximum(chain_s(phase, step), *once.values()),
+        chain=maximum(chain_s(phase, phase.once_s), *once.values()),
     )
 
 
@@ -102,31 +100,37 @@ def _recurrent_s(phase: Phase, busiest_s: Number) -> Number:
 
         r · (n - 1) · around + r · (the time in which the busiest resource does one iteration)
     """
+    recurrences = [
+        (first, dep.task, dep.loop)
+        for first in phase.tasks
+        for dep in first.after
+        if dep.loop is not None and not dep.whole
+    ]
+    if not recurrences:
+        return 0.0
     longest: Number = 0.0
-    for first in phase.tasks:
-        for dep in first.after:
-            if dep.loop is None or dep.whole:
-                continue
-            around = _around_s(phase, first, dep.task)
-            if around is None:
-                continue
-            names = phase.nest.names
-            outside = names[: names.index(dep.loop)]
-            links = phase.nest.sum_of((), (*outside, dep.loop))
-            runs = phase.nest.sum_of((), outside)
-            time = (links - runs) * around + busiest_s * runs / links
-            longest = maximum(longest, time)
+    mean = {t.name: task_busy_s(phase, t) / phase.executions(t) for t in phase.tasks}
+    names = phase.nest.names
+    for first, maker, loop in recurrences:
+        around = _around_s(phase, mean, first, maker)
+        if around is None:
+            continue
+        outside = names[: names.index(loop)]
+        links = phase.nest.sum_of((), (*outside, loop))
+        runs = phase.nest.sum_of((), outside)
+        time = (links - runs) * around + busiest_s * runs / links
+        longest = maximum(longest, time)
     return longest
 
 
-def _around_s(phase: Phase, first: Task, maker: str) -> Number | None:
+def _around_s(phase: Phase, mean_s: Mapping[str, Number], first: Task, maker: str) -> Number | None:
     """Mean time from the start of a task to the result of another of its step; None if no way."""
     reached: dict[str, Number] = {}
     for task in phase.tasks:
         waits = [reached[d.task] for d in task.after if d.loop is None and d.task in reached]
         if task is first or waits:
-            mean = task_busy_s(phase, task) / phase.executions(task)
-            reached[task.name] = (maximum(*waits) if waits else 0.0) + mean + task.latency_s
+            start = maximum(*waits) if waits else 0.0
+            reached[task.name] = start + mean_s[task.name] + task.latency_s
     return reached.get(maker)
 
 

@@ -1,10 +1,14 @@
-"""One group of a mapping, its names resolved against a cascade, a machine and a nest."""
+"""One group of a mapping, its names resolved against a cascade, a machine and a nest.
+
+What follows from names is worked out once for a mapping, whatever the sizes: `prepared` has it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from einfall.einsum_cascades.einsum import Cascade, Einsum
 from einfall.hw_models.spatial_array import SpatialArray, Unit
@@ -14,10 +18,16 @@ from einfall.sim.mapping import Group, Mapping
 from einfall.sim.nest import Nest
 from einfall.sim.numeric import Number
 
+Known = TypeVar("Known")
+
 
 @dataclass(frozen=True)
 class GroupContext:
-    """Everything that lowering one group looks at."""
+    """Everything that lowering one group looks at.
+
+    `replace(context, layout=…, nest=…)` gives it other sizes and keeps what names alone have
+    answered; the tiles of split ranks, which are part of those answers, must stay the same.
+    """
 
     layout: Layout
     machine: SpatialArray
@@ -25,39 +35,52 @@ class GroupContext:
     group: Group
     accounting: Accounting
     nest: Nest
+    _memo: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def known(self, key: Hashable, answer: Callable[[], Known]) -> Known:
+        """An answer that no size has a part in, worked out when it is asked for first."""
+        if key not in self._memo:
+            self._memo[key] = answer()
+        return self._memo[key]
 
     @property
     def cascade(self) -> Cascade:
         """The cascade that is mapped."""
         return self.layout.cascade
 
-    @cached_property
+    @property
     def einsums(self) -> tuple[Einsum, ...]:
         """The Einsums of the group in program order."""
-        return group_einsums(self.cascade, self.group)
+        return self.known("einsums", lambda: group_einsums(self.cascade, self.group))
 
-    @cached_property
+    @property
     def own(self) -> MappingOf[str, Einsum]:
         """The Einsum of the group that defines each tensor."""
-        return {e.name: e for e in self.einsums}
+        return self.known("own", lambda: {e.name: e for e in self.einsums})
 
-    @cached_property
+    @property
     def readers(self) -> MappingOf[str, tuple[Einsum, ...]]:
         """For each tensor read in the group, the Einsums that read it."""
+        return self.known("readers", self._find_readers)
+
+    def _find_readers(self) -> MappingOf[str, tuple[Einsum, ...]]:
         readers: dict[str, list[Einsum]] = {}
         for einsum in self.einsums:
             for name in dict.fromkeys(a.tensor for a in einsum.operands):
                 readers.setdefault(name, []).append(einsum)
         return {name: tuple(found) for name, found in readers.items()}
 
-    @cached_property
+    @property
     def inputs(self) -> tuple[str, ...]:
         """Tensors that come into the group from DRAM."""
-        return tuple(name for name in self.readers if name not in self.own)
+        return self.known("inputs", lambda: tuple(t for t in self.readers if t not in self.own))
 
-    @cached_property
+    @property
     def results(self) -> tuple[str, ...]:
         """Tensors that the group leaves in DRAM: outputs of the cascade or read by other groups."""
+        return self.known("results", self._find_results)
+
+    def _find_results(self) -> tuple[str, ...]:
         others = [e for e in self.cascade.einsums if e.name not in self.own]
         wanted = {a.tensor for e in others for a in e.operands} | set(self.cascade.outputs)
         return tuple(name for name in self.own if name in wanted)
@@ -109,10 +132,9 @@ class GroupContext:
 
     def is_fresh(self, einsum: Einsum) -> bool:
         """Whether nothing that the Einsum works on has come from another unit by hand."""
-        return self._fresh[einsum.name]
+        return self.known("fresh", self._find_fresh)[einsum.name]
 
-    @cached_property
-    def _fresh(self) -> MappingOf[str, bool]:
+    def _find_fresh(self) -> MappingOf[str, bool]:
         fresh: dict[str, bool] = {}
         for einsum in self.einsums:
             by_hand = [
@@ -126,10 +148,10 @@ class GroupContext:
 
     def awaited_ranks(self, einsum: Einsum) -> frozenset[str]:
         """Ranks that Einsums of the group traverse before this one can start, and it does not."""
-        return self._ranks_before[einsum.name] - {d.rank for d in self.layout.points(einsum)}
+        before = self.known("ranks before", self._find_ranks_before)[einsum.name]
+        return before - {d.rank for d in self.layout.points(einsum)}
 
-    @cached_property
-    def _ranks_before(self) -> MappingOf[str, frozenset[str]]:
+    def _find_ranks_before(self) -> MappingOf[str, frozenset[str]]:
         """Ranks traversed by each Einsum of the group or by one that it depends on."""
         before: dict[str, frozenset[str]] = {}
         for einsum in self.einsums:

@@ -15,14 +15,14 @@ from einfall.sim.nest import Factor
 from einfall.sim.numeric import Number
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Dim:
     """Along `rank`: every coordinate, or with `tile` one summary for each tile of them."""
 
     rank: str
     tile: Number | None = None
 
-    @property
+    @cached_property
     def factor(self) -> Factor:
         """Elements along the rank: extent, or ⌈extent/tile⌉."""
         return Factor((self.rank,), self.tile)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import product as combinations
 from typing import TYPE_CHECKING
 
-from einfall.sim.numeric import Number, ceil_div, floor_div, is_array, minimum, product
+from einfall.sim.numeric import Number, ceil_div, floor_div, is_array, minimum, product, scaled
 
 if TYPE_CHECKING:
     from einfall.sim.visits import Pieces, Visits
@@ -79,7 +79,7 @@ class Nest:
 
     def sum_of(self, factors: tuple[Factor, ...], at: tuple[str, ...]) -> Number:
         """Σ over all executions inside the loops `at` of Π factors."""
-        key = (tuple(factor.key for factor in factors), at)
+        key = (tuple([factor.key for factor in factors]), at)
         if key not in self._memo:
             self._memo[key] = self._sum_of(factors, at)
         return self._memo[key]
@@ -89,7 +89,7 @@ class Nest:
 
         Under a mask, for the largest of the tiles that are visited.
         """
-        key = ("once", tuple(factor.key for factor in factors), at)
+        key = ("once", tuple([factor.key for factor in factors]), at)
         if key not in self._memo:
             extents = {r: self.tile(r, at) for f in factors for r in f.ranks}
             if self.coupled(factors, at):
@@ -145,12 +145,12 @@ class Nest:
         self, ranks: tuple[str, ...], factors: tuple[Factor, ...], at: tuple[str, ...]
     ) -> Number:
         """The sum for factors over the same ranks; other ranks multiply it."""
-        near = tuple(x.name for x in self.loops if x.name in at and x.rank in ranks)
-        key = (ranks, tuple(factor.key for factor in factors), near)
+        near = tuple([x.name for x in self.loops if x.name in at and x.rank in ranks])
+        key = (ranks, tuple([factor.key for factor in factors]), near)
         if key not in self._memo:
             terms = []
             for extents, times in self._combined(ranks, factors, near):
-                values = (factor.value(extents) for factor in factors)
+                values = [factor.value(extents) for factor in factors]
                 terms.append(product([*times, *values]))
             self._memo[key] = sum(terms[1:], start=terms[0])
         return self._memo[key]
@@ -160,6 +160,10 @@ class Nest:
     ) -> Iterator[tuple[dict[str, Number], list[Number]]]:
         """(extents, how often, as factors) of every combination of pieces of the ranks."""
         tied = self.coupled(factors, near)
+        if not tied and len(ranks) == 1:
+            for extent, times in self.pieces(ranks[0], near):
+                yield {ranks[0]: extent}, [times]
+            return
         alone = [rank for rank in ranks if rank not in tied]
         together: Pieces = self.visited(near) if tied else (({}, 1),)
         cut = [self.pieces(rank, near) for rank in alone]
@@ -190,7 +194,7 @@ class Factor:
 
     def value(self, extents: Mapping[str, Number]) -> Number:
         """The factor for one execution that covers the given extents."""
-        points = product(extents[rank] for rank in self.ranks)
+        points = product([extents[rank] for rank in self.ranks])
         return points if self.divisor is None else ceil_div(points, self.divisor)
 
 
@@ -209,15 +213,15 @@ class Work:
 
     def at(self, extents: Mapping[str, Number]) -> Number:
         """The work of an execution that covers `extents`."""
-        return product([self.coefficient, *(factor.value(extents) for factor in self.factors)])
+        return product([self.coefficient, *[factor.value(extents) for factor in self.factors]])
 
     def once(self, nest: Nest, loops: Iterable[str]) -> Number:
         """The work of one execution on full tiles, inside the loops named."""
-        return product((self.coefficient, nest.once(self.factors, tuple(loops))))
+        return scaled(nest.once(self.factors, tuple(loops)), self.coefficient)
 
     def total(self, nest: Nest, loops: Iterable[str]) -> Number:
         """The sum over all executions inside the loops named, ragged tiles exact."""
-        return product((self.coefficient, nest.sum_of(self.factors, tuple(loops))))
+        return scaled(nest.sum_of(self.factors, tuple(loops)), self.coefficient)
 
     def scaled(self, by: Number) -> Work:
         """The same work times `by`."""
@@ -258,6 +262,9 @@ def _independent(
 
     Ranks that are `tied` stand in one.
     """
+    ranks_of = [rank for factor in factors for rank in factor.ranks]
+    if not tied and len(set(ranks_of)) == len(ranks_of):
+        return [(tuple(sorted(factor.ranks)), (factor,)) for factor in factors]
     groups: list[tuple[set[str], list[Factor]]] = [(set(tied), [])] if tied else []
     for factor in factors:
         ranks, members = set(factor.ranks), [factor]

@@ -70,6 +70,11 @@ def product(numbers: Iterable[Number]) -> Number:
     return total
 
 
+def scaled(amount: Number, by: Number) -> Number:
+    """The product of two; a plain one costs no pass over an array."""
+    return amount if not is_array(by) and by == 1 else by * amount
+
+
 def add(totals: dict[Key, Number], key: Key, more: Number) -> None:
     """Add to a total that may not have begun yet."""
     totals[key] = totals[key] + more if key in totals else more

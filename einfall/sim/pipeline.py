@@ -7,7 +7,7 @@ rows, bytes. `closed_form` and `events` both evaluate this value; neither knows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -58,7 +58,7 @@ class Count:
     at: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Task:
     """One box of a step: an Einsum on a unit, or a transfer.
 
@@ -84,7 +84,7 @@ class Task:
         """The main resource, on which the task is shown."""
         return self.uses[0].resource
 
-    @property
+    @cached_property
     def units(self) -> tuple[str, ...]:
         """The resources that work on nothing else meanwhile."""
         return tuple(dict.fromkeys(use.resource for use in self.uses if not use.shared))
@@ -105,7 +105,7 @@ class Task:
         return self.times(lambda work: work.total(nest, self.at))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Phase:
     """A loop nest of steps; tasks stand in program order.
 
@@ -113,7 +113,7 @@ class Phase:
     the busiest resource needs. `stages`, where given, are lock-step epochs as published mappings
     state them: the tasks of a stage overlap, stages follow each other. An `ideal` phase has neither
     fill nor drain: its busiest resource is its time. `charges` are actions of the phase as a whole,
-    beside those that its tasks count.
+    beside those that its tasks count. `tally` is what the tasks count, where it is known already.
     """
 
     name: str
@@ -123,11 +123,22 @@ class Phase:
     stages: tuple[tuple[str, ...], ...] = ()
     ideal: bool = False
     charges: Mapping[tuple[str, str], Number] = field(default_factory=dict)
+    tally: tuple[Count, ...] | None = None
 
     @property
     def resources(self) -> tuple[str, ...]:
         """Names of the resources in use, in order of appearance."""
         return tuple(dict.fromkeys(u.resource for t in self.tasks for u in t.uses))
+
+    @cached_property
+    def once_s(self) -> Mapping[str, Mapping[str, Number]]:
+        """Time of one execution of each task on each of its resources [s]."""
+        return {task.name: task.once_s(self.nest) for task in self.tasks}
+
+    @cached_property
+    def total_s(self) -> Mapping[str, Mapping[str, Number]]:
+        """Time of all executions of each task on each of its resources [s]."""
+        return {task.name: task.total_s(self.nest) for task in self.tasks}
 
     def executions(self, task: Task) -> Number:
         """How often the task runs in the whole nest."""
@@ -167,14 +178,14 @@ class Timing:
 
 def task_busy_s(phase: Phase, task: Task) -> Number:
     """Time of all executions of a task on its slowest resource [s]."""
-    return maximum(*task.total_s(phase.nest).values())
+    return maximum(*phase.total_s[task.name].values())
 
 
 def busy_s(phase: Phase) -> dict[str, Number]:
     """Time for which each resource of the phase is in use [s]."""
     busy: dict[str, Number] = {}
     for task in phase.tasks:
-        for resource, spent in task.total_s(phase.nest).items():
+        for resource, spent in phase.total_s[task.name].items():
             add(busy, resource, spent)
     return busy
 
@@ -190,13 +201,22 @@ def counts(pipeline: Pipeline) -> dict[tuple[str, str], Number]:
 
 def _phase_counts(phase: Phase) -> dict[tuple[str, str], Number]:
     """Counts of one phase."""
+    total: dict[tuple[str, str], Number] = {}
+    for count in tally(phase.tasks) if phase.tally is None else phase.tally:
+        assert count.at is not None, "a tally names the loops of every count"
+        add(total, (count.component, count.action), count.amount.total(phase.nest, count.at))
+    return total
+
+
+def tally(tasks: Iterable[Task]) -> tuple[Count, ...]:
+    """All that tasks count, in as few parts: those alike are added up before they are measured."""
     alike: dict[tuple[str, str, tuple[str, ...]], list[Work]] = {}
-    for task in phase.tasks:
+    for task in tasks:
         for count in task.counts:
             at = task.at if count.at is None else count.at
             alike.setdefault((count.component, count.action, at), []).append(count.amount)
-    total: dict[tuple[str, str], Number] = {}
-    for (component, action, at), works in alike.items():
-        for work in merged(works):
-            add(total, (component, action), work.total(phase.nest, at))
-    return total
+    return tuple(
+        Count(component, action, work, at)
+        for (component, action, at), works in alike.items()
+        for work in merged(works)
+    )

@@ -69,7 +69,7 @@ def steps_after_first(phase: Phase) -> Number:
     every = _every_step(phase)
     if not every:
         return 0
-    once = sum((maximum(*t.once_s(phase.nest).values()) for t in every), start=0.0)
+    once = sum((maximum(*phase.once_s[t.name].values()) for t in every), start=0.0)
     total = sum((task_busy_s(phase, t) for t in every), start=0.0)
     return steps(phase.nest) * (1 - once / total)
 

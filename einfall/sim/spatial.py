@@ -13,11 +13,11 @@ Left out: control, the network's own time, conflicts between banks, DRAM pages a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from einfall.einsum_cascades.counts import ops_per_output, ops_per_point
 from einfall.einsum_cascades.einsum import Access, Cascade, Einsum
@@ -25,13 +25,14 @@ from einfall.hw_models.spatial_array import SpatialArray
 from einfall.sim.accounting import Accounting
 from einfall.sim.group import GroupContext
 from einfall.sim.layout import Dim, Layout
-from einfall.sim.legality import check_group, check_mapping
+from einfall.sim.legality import check_group
 from einfall.sim.mapping import Mapping, MappingError
 from einfall.sim.nest import Factor, Work, merged
-from einfall.sim.numeric import Number, minimum
-from einfall.sim.pipeline import Count, Dep, Phase, Pipeline, Task, Use
+from einfall.sim.numeric import Number, is_array, minimum
+from einfall.sim.pipeline import Count, Dep, Phase, Pipeline, Task, Use, tally
+from einfall.sim.prepared import prepared
 from einfall.sim.published import register_charges
-from einfall.sim.tiling import check_capacity, group_context, skipped_tile
+from einfall.sim.tiling import check_capacity, skipped_tile, with_tiles
 
 if TYPE_CHECKING:
     from einfall.einsum_cascades.masks import Mask
@@ -67,12 +68,12 @@ def lower(  # noqa: PLR0913 - the four values of the design, what is charged, an
     Raises:
         MappingError: The mapping does not fit the cascade or the machine, with both numbers.
     """
-    check_mapping(cascade, machine, mapping)
-    layout = Layout(cascade, sizes)
+    plan = prepared(cascade, sizes, machine, mapping, accounting)
+    layout = replace(plan.layout, sizes=sizes)
     visits = _visits(layout, machine, mapping, accounting, masks)
     phases = []
-    for group in mapping.groups:
-        context = group_context(layout, machine, mapping, group, accounting, visits)
+    for group in plan.groups:
+        context = with_tiles(group, layout, visits)
         check_group(context)
         if not accounting.published:
             check_capacity(context)
@@ -109,30 +110,70 @@ def _visits(
     return Visits(tuple(masks) if heads else tuple(masks[:1]), queries, keys, tile, heads)
 
 
-def lower_group(context: GroupContext) -> Phase:
-    """The tasks of a group in program order: each load before its first reader, then the rest."""
-    tasks: list[Task] = []
-    loaded: set[str] = set()
+def lower_group(context: GroupContext, keep: Keep | None = None) -> Phase:
+    """The tasks of a group at its sizes; `keep` may know their drafts from another group."""
     published = context.group.published if context.accounting.published else None
-    for einsum in context.einsums:
-        for name in dict.fromkeys(a.tensor for a in einsum.operands):
-            if name not in loaded and _is_loaded(context, name):
-                tasks.append(_load(context, name))
-                loaded.add(name)
-        tasks.append(_EinsumTask(context, einsum).task())
-        if einsum.name in context.results or context.level(einsum.name) in ("spilled", "stream"):
-            tasks.append(_store(context, einsum.name))
-    stages = published.stages if published else ()
-    tasks += [_drain(context, name) for stage in stages for name in stage if " " in name]
+    drafts = context.known("drafts", lambda: tuple(_drafts(context, keep or _make)))
     return Phase(
         name=context.group.name,
         nest=context.nest,
-        tasks=tuple(tasks),
+        tasks=tuple(draft.at(context) for draft in drafts),
         in_flight=context.in_flight,
-        stages=stages,
+        stages=published.stages if published else (),
         ideal=context.accounting.published,
         charges=register_charges(context) if published else {},
+        tally=context.known("tally", lambda: tally(draft.task for draft in drafts)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A task of a group but for the time in which its result crosses the array.
+
+    That depends on sizes: `cycles` and, for each of the `sides` that it passes, the lanes in use
+    (extent, width) less one.
+    """
+
+    task: Task
+    cycles: Number = 0
+    sides: tuple[tuple[Work, Number], ...] = ()
+
+    def at(self, context: GroupContext) -> Task:
+        """The task at the sizes of a group."""
+        cycles, at = self.cycles, self.task.at
+        for extent, width in self.sides:
+            cycles = cycles + minimum(extent.once(context.nest, at), width) - 1
+        if not is_array(cycles) and not cycles:
+            return self.task
+        return replace(self.task, latency_s=cycles / context.machine.clock_hz)
+
+
+Keep: TypeAlias = Callable[[str, Callable[[], Draft]], Draft]
+"""What is asked for the draft of a task of a name: it answers, or has it made."""
+
+
+def _make(name: str, make: Callable[[], Draft]) -> Draft:
+    return make()
+
+
+def _drafts(context: GroupContext, keep: Keep) -> Iterator[Draft]:
+    """Tasks in program order: each load before its first reader, then the rest.
+
+    The draft of a load rests on the loop inside which the tensor is kept and on its readers; that
+    of an Einsum on its own binding, the units of the others, and where its operands and its result
+    live; that of a store on where the result lives.
+    """
+    loaded: set[str] = set()
+    for einsum in context.einsums:
+        for name in dict.fromkeys(a.tensor for a in einsum.operands):
+            if name not in loaded and _is_loaded(context, name):
+                yield keep(_load_name(name), partial(_load, context, name))
+                loaded.add(name)
+        yield keep(einsum.name, _EinsumTask(context, einsum).draft)
+        if einsum.name in context.results or context.level(einsum.name) in ("spilled", "stream"):
+            yield keep(f"store {einsum.name}", partial(_store, context, einsum.name))
+    stages = context.group.published.stages if context.accounting.published else ()
+    yield from (_drain(context, name) for stage in stages for name in stage if " " in name)
 
 
 # --- Einsums -------------------------------------------------------------------------------------
@@ -221,7 +262,10 @@ class _EinsumTask:
         skipped = {x.rank for x in self.context.nest.loops if x.name not in self.at}
         return bool(skipped & self.context.awaited_ranks(self.einsum))
 
-    def task(self) -> Task:
+    def draft(self) -> Draft:
+        return Draft(self._task(), *self._crossing())
+
+    def _task(self) -> Task:
         clock = self.context.machine.clock_hz
         unit = self.context.unit(self.einsum)
         seconds = self.cycles_per_point / clock
@@ -239,7 +283,6 @@ class _EinsumTask:
             at=self.at,
             when="last" if self.runs_last else "first",
             after=tuple(self._deps()),
-            latency_s=self._latency_cycles() / clock,
             counts=tuple(counts),
             useful_s=Work(seconds / unit.pes, points),
         )
@@ -370,30 +413,27 @@ class _EinsumTask:
                 # Without a loop the iterations follow each other inside one execution.
                 yield from (Dep(access.tensor, loop=name) for name in loops[-1:])
 
-    def _latency_cycles(self) -> Number:
-        """Cycles until a result has crossed the array, where another unit or a memory needs it.
+    def _crossing(self) -> tuple[Number, tuple[tuple[Work, Number], ...]]:
+        """Way of a result across the array, where another unit or a memory needs it: see `Draft`.
 
         Inside the array results follow each other like waves, in place. A result that leaves goes
         down its column; made of operands from the edges alone it is late by their way across the
         columns, too. A value of another unit goes up the columns to those who read it.
         """
         if not self.context.accounting.fill_and_drain:
-            return 0
+            return 0, ()
         unit = self.context.unit(self.einsum)
         readers = self.context.readers.get(self.einsum.name, ())
         handed_on = self.context.level(self.einsum.name) == "registers"
         others = [self.context.unit(e) for e in readers if self.context.unit(e) is not unit]
         into = max((other.rows for other in others if handed_on), default=1)
         if unit.rows == 1:
-            return into - 1
+            return into - 1, ()
         if handed_on and not others:
-            return 0
-        across = minimum(self._side(self.cols), unit.cols) - 1
-        down = minimum(self._side(self.rows), unit.rows) - 1
-        return down + (across if self.context.is_fresh(self.einsum) else 0)
-
-    def _side(self, ranks: tuple[str, ...]) -> Number:
-        return Work(1, (Factor(ranks),)).once(self.context.nest, self.at)
+            return 0, ()
+        down = Work(1, (Factor(self.rows),)), unit.rows
+        across = Work(1, (Factor(self.cols),)), unit.cols
+        return 0, (down, across) if self.context.is_fresh(self.einsum) else (down,)
 
 
 # --- Transfers -----------------------------------------------------------------------------------
@@ -410,7 +450,7 @@ def _is_loaded(context: GroupContext, tensor: str) -> bool:
     return context.level(tensor) == "spilled"
 
 
-def _load(context: GroupContext, tensor: str) -> Task:
+def _load(context: GroupContext, tensor: str) -> Draft:
     """Bring the tiles of a tensor from DRAM into the buffer.
 
     A tile that is replaced as a whole waits for a free slot: until the readers of the tile before
@@ -429,7 +469,7 @@ def _load(context: GroupContext, tensor: str) -> Task:
         slots = 2 if context.accounting.double_buffer else 1
         readers = context.readers[tensor]
         after += [Dep(e.name, loop=at[-1], iterations=slots, whole=True) for e in readers]
-    return Task(
+    task = Task(
         name=_load_name(tensor),
         uses=(*_dram_use(context, moved), *_port_use(context, rows)),
         at=at,
@@ -440,9 +480,10 @@ def _load(context: GroupContext, tensor: str) -> Task:
             *_dram_counts(context, moved),
         ),
     )
+    return Draft(task)
 
 
-def _store(context: GroupContext, tensor: str) -> Task:
+def _store(context: GroupContext, tensor: str) -> Draft:
     """Write a finished tile of a tensor to DRAM; from the buffer it takes row reads, too."""
     einsum = _EinsumTask(context, context.own[tensor])
     dims = context.dims_of(tensor)
@@ -453,7 +494,7 @@ def _store(context: GroupContext, tensor: str) -> Task:
     if context.level(tensor) == "buffer" and not context.accounting.published:
         rows = [("read", words.scaled(1 / context.row_words), None)]
     moved = [("write", words)]
-    return Task(
+    task = Task(
         name=f"store {tensor}",
         uses=(*_dram_use(context, moved), *_port_use(context, rows)),
         at=at,
@@ -465,14 +506,16 @@ def _store(context: GroupContext, tensor: str) -> Task:
             *_dram_counts(context, moved),
         ),
     )
+    return Draft(task)
 
 
-def _drain(context: GroupContext, name: str) -> Task:
+def _drain(context: GroupContext, name: str) -> Draft:
     """The stall of an array that drains the result of an Einsum before anything else starts."""
     einsum = _EinsumTask(context, context.own[name.split()[-1]])
     unit = context.unit(einsum.einsum)
     once = Work(unit.rows * einsum.cycles_per_point / context.machine.clock_hz, einsum.trips)
-    return Task(name=name, uses=(Use(einsum.resource, once),), at=einsum.at, useful_s=Work(0))
+    uses = (Use(einsum.resource, once),)
+    return Draft(Task(name=name, uses=uses, at=einsum.at, useful_s=Work(0)))
 
 
 def _port_use(context: GroupContext, rows: list) -> list[Use]:

@@ -14,7 +14,7 @@ from einfall.einsum_cascades.einsum import Cascade, Split
 from einfall.hw_models.spatial_array import SpatialArray
 from einfall.sim.accounting import Accounting
 from einfall.sim.group import GroupContext, group_einsums
-from einfall.sim.layout import Layout
+from einfall.sim.layout import Dim, Layout
 from einfall.sim.mapping import DoesNotFitError, Group, LoopSpec, Mapping, MappingError
 from einfall.sim.nest import Loop, Nest
 from einfall.sim.numeric import Number, ceil_div, is_array, largest, maximum, minimum, product
@@ -39,7 +39,16 @@ def group_context(  # noqa: PLR0913 - a group stands where six things meet
     Raises:
         MappingError: Not even the smallest tile fits the buffer, or a tile cannot be resolved.
     """
-    context = GroupContext(layout, machine, mapping, group, accounting, _nest(layout, group, {}))
+    nest = Nest(layout.extents)
+    return with_tiles(
+        GroupContext(layout, machine, mapping, group, accounting, nest), layout, visits
+    )
+
+
+def with_tiles(context: GroupContext, layout: Layout, visits: Visits | None = None) -> GroupContext:
+    """The group at the sizes of a layout, its loops' tiles worked out; see `group_context`."""
+    group = context.group
+    context = replace(context, layout=layout, nest=_nest(layout, group, {}))
     tiles: dict[str, Number] = {}
     for spec in (s for s in group.loops if s.tile not in ("fit", "fill")):
         tiles[spec.loop] = _plain_tile(context, spec)
@@ -68,8 +77,11 @@ def is_buffered(context: GroupContext, tensor: str) -> bool:
 
 def tensor_bytes(context: GroupContext, tensor: str) -> Number:
     """Bytes of the buffer that one tensor takes, by the rule of `footprint_bytes`."""
-    elements = _held_elements(context, tensor)
-    return product((elements, context.machine.word_bytes, _slots(context, tensor)))
+    key = ("held", tensor, context.group.hold.get(tensor))
+    inside, dims, slots = context.known(key, lambda: _held(context, tensor))
+    tiles = {d.rank: context.nest.tile(d.rank, inside) for d in dims}
+    elements = [1 - context.spilled_part(tensor), *[d.factor.value(tiles) for d in dims]]
+    return product((product(elements), context.machine.word_bytes, slots))
 
 
 def check_capacity(context: GroupContext) -> None:
@@ -106,15 +118,12 @@ def _does_not_fit(
     )
 
 
-def _held_elements(context: GroupContext, tensor: str) -> Number:
-    """Elements of the tile of a tensor in the buffer."""
+def _held(context: GroupContext, tensor: str) -> tuple[tuple[str, ...], tuple[Dim, ...], int]:
+    """(loops inside which a tensor is kept, its dims, how many tiles of it there are at once)."""
     names = context.nest.names
     hold = context.group.hold.get(tensor)
     inside = names if hold is None else names[: names.index(hold) + 1] if hold else ()
-    dims = context.dims_of(tensor)
-    tiles = {d.rank: context.nest.tile(d.rank, inside) for d in dims}
-    elements = (dim.factor.value(tiles) for dim in dims)
-    return product([1 - context.spilled_part(tensor), *elements])
+    return inside, context.dims_of(tensor), _slots(context, tensor)
 
 
 def _slots(context: GroupContext, tensor: str) -> int:

@@ -33,7 +33,7 @@ def _answer(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
 
     from einfall.report.sweeps import sweep_text
     from einfall.scenarios.sweeps import engines, runner, tables
-    from einfall.scenarios.sweeps.plan import plan
+    from einfall.scenarios.sweeps.reading import plan
 
     workers = mistakes.note(lambda: _count("--workers", args.workers))
     chunk = mistakes.note(lambda: _count("--chunk", args.chunk))

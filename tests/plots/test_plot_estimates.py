@@ -50,18 +50,18 @@ def test_energy_goes_by_component_with_registers_on_their_own():
 def test_energy_bars_stack_to_the_total(ax):
     half = replace(ESTIMATE, parts_j={"2d.mac": 5.0}, mapping=SimpleNamespace(name="half"))
     plots.plot_energy([ESTIMATE, half], ax)
-    tops = [max(c.patches[i].get_y() + c.patches[i].get_height() for c in ax.containers)
+    tops = [max(c.patches[i].get_x() + c.patches[i].get_width() for c in ax.containers)
             for i in range(2)]  # fmt: skip
     assert tops == pytest.approx([10.01, 5.0])
     assert [t.get_text() for t in ax.texts] == ["10 J", "5 J"]
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["fusemax", "half"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["fusemax", "half"]
     legend = [t.get_text() for t in ax.get_legend().get_texts()]
-    assert legend == ["others", "buffer", "2d registers", "2d"]  # as stacked, from the top
+    assert legend == ["2d", "2d registers", "buffer", "others"]  # as stacked, from the left
 
 
 def test_bars_are_named_by_what_tells_them_apart(ax):
     plots.plot_energy([ESTIMATE, replace(ESTIMATE, machine="my_chip")], ax)
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["fusemax_cloud", "my_chip"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["fusemax_cloud", "my_chip"]
 
 
 def test_units_show_busy_time_by_einsum_and_what_they_do_beside_others(ax):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from einfall import plots
-from einfall.plots import style
+from einfall.plots import names, style
 
 
 def times(**changes):
@@ -60,7 +60,7 @@ def test_times_that_no_logarithm_shows_are_refused(ax):
 def test_rows_of_panels_share_a_look_and_the_line_of_equality_stands_where_it_is_near():
     near = {"Time": [line("ideal", 7, 1.2), line("ideal", 56, 0.9)]}
     far = {"Time": [line("DMD", 7, 5e6), line("DMD", 56, 4e6)]}
-    sheet = plots.lines_figure([far, near], title="Ratios", x="Side", y="Ratio", equal="H100")
+    sheet = plots.ratios_figure([far, near], title="Ratios", x="Side", y="Ratio", equal="H100")
     upper, lower = sheet.axes
     assert (texts(upper), sorted(texts(lower))) == (["DMD"], ["H100", "ideal"])
     assert (upper.get_title(loc="left"), lower.get_title(loc="left")) == ("Time", "")
@@ -70,13 +70,13 @@ def test_rows_of_panels_share_a_look_and_the_line_of_equality_stands_where_it_is
 
 def test_a_row_without_lines_is_left_out():
     near = {"Time": [line("ideal", 7, 1.2)]}
-    sheet = plots.lines_figure([{"Time": []}, near], title="", x="", y="", equal="H100")
+    sheet = plots.ratios_figure([{"Time": []}, near], title="", x="", y="", equal="H100")
     assert len(sheet.axes) == 1
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0.01, 0.5))
 def test_names_are_moved_apart_in_their_order(places, gap):
-    found = style.apart(sorted(places), gap)
+    found = names.apart(sorted(places), gap)
     assert len(found) == len(places)
     assert all(b - a >= gap - 1e-9 for a, b in pairwise(found))
     assert sum(found) == pytest.approx(sum(places), abs=1e-6)  # no name pushes all the others
@@ -84,7 +84,7 @@ def test_names_are_moved_apart_in_their_order(places, gap):
 
 def test_names_with_room_stay_at_their_lines(ax):
     ax.set_ylim(0, 10)
-    style.name_ends(ax, {"low": 1.0, "high": 9.0})
+    names.name_ends(ax, {"low": 1.0, "high": 9.0})
     assert [(t.get_text(), t.xy[1]) for t in ax.texts] == [("low", 0.1), ("high", 0.9)]
 
 
@@ -113,31 +113,3 @@ def test_lines_of_a_region_are_named_and_known_times_are_in_the_legend():
     sheet = plots.region_figure({"Count": rows}, title="Region", claim="3x or more")
     assert texts(sheet.axes[0]) == ["mix"]
     assert [t.get_text() for t in sheet.legends[0].get_texts()] == ["3x or more", "A100"]
-
-
-# --- tornado --------------------------------------------------------------------------------------
-
-
-def turned(knob, factor, ratio):
-    return {"knob": knob, "factor": factor, "ratio": ratio}
-
-
-def test_bars_stand_on_either_side_of_one_and_idle_knobs_say_so(ax):
-    rows = [turned("rate", 0.5, 2.0), turned("rate", 2.0, 0.5), turned("laser", 2.0, 1.0)]
-    plots.plot_tornado(rows, ax)
-    assert len(ax.patches) == 2
-    assert texts(ax) == ["2×", "0.5×", "no change"]
-
-
-def test_all_panels_of_a_tornado_hold_the_longest_bar():
-    panels = {"time": [turned("rate", 0.5, 9.0)], "energy": [turned("rate", 2.0, 0.5)]}
-    sheet = plots.tornado_figure(panels, title="Tornado")
-    assert all(ax.get_xlim()[0] < 0.5 and ax.get_xlim()[1] > 9 for ax in sheet.axes)
-    sheet.draw_without_rendering()
-
-
-@pytest.mark.parametrize("column", ["series", "x", "y"])
-def test_lines_without_a_column_are_refused(ax, column):
-    row = {k: v for k, v in line("ideal", 7, 1.2).items() if k != column}
-    with pytest.raises(plots.PlotError, match=f"lacking: {column}"):
-        plots.plot_lines([row], ax, "H100", style.looks(["ideal"]))

@@ -24,10 +24,11 @@ def test_a_larger_and_slower_machine_is_dominated_in_its_own_model_only(ax):
     rows[5] = {**rows[5], "value": 5.0}  # BERT at 256: slower than BERT at 64, which takes 1 s
     found = plots.pareto_table(rows)
     assert dominated(found) == [("BERT", 256)]
-    plots.plot_pareto(found, ax)
+    plots.plot_machines(found, ax)
     assert sorted(int(t.get_text()) for t in ax.texts) == [16, 64, 256]
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["BERT", "T5", "dominated"]
     assert len(ax.lines[0].get_xdata()) == 2  # the frontier of BERT
+    assert {line.get_drawstyle() for line in ax.lines[:2]} == {"steps-post"}
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
 
 
@@ -47,8 +48,8 @@ def test_an_area_without_a_model_is_that_of_every_model():
     assert plots.pareto_table(rows)[0]["area_mm2"] == 256.0
 
 
-def test_axes_within_a_decade_stay_linear(ax):
-    plots.plot_pareto(plots.pareto_table(sweep(edges=(16, 32), models=("T5",))), ax)
+def test_axes_of_close_values_stay_linear(ax):
+    plots.plot_machines(plots.pareto_table(sweep(edges=(16, 32), models=("T5",))), ax)
     assert (ax.get_xscale(), ax.get_yscale()) == ("linear", "linear")
 
 

@@ -3,11 +3,10 @@
 import pytest
 
 from einfall.hw_models import SpecError, load
-from einfall.scenarios.library import names
 from einfall.scenarios.sweeps.axes import Column, Range
 from einfall.scenarios.sweeps.constraints import read_constraint
 from einfall.scenarios.sweeps.grid import Grid
-from einfall.scenarios.sweeps.plan import plan
+from einfall.scenarios.sweeps.reading import plan
 
 B200 = load("b200")
 
@@ -135,9 +134,33 @@ def test_keys_and_columns_that_nothing_has(tmp_path):
         plan(path)
 
 
-def test_what_ships_answers_a_question():
-    assert names("sweep") == ("buffers", "exponentials")
-    for name in names("sweep"):
-        ready = plan(name)
-        assert ready.sweep.about.endswith("?")
-        assert all(case.arrays for case in ready.cases.values())
+TOGETHER = """
+kind: sweep
+name: kernels
+machine: [h100_sxm]
+shape: {heads: 4, queries: 1K, head_dim: 64}
+axes:
+  together:
+    cascade: [attention_1pass, attention_1pass, attention_3pass]
+    mapping: [flash3, triton_flash, triton_softmax_3pass]
+"""
+
+
+def test_what_goes_together_may_be_there_twice_but_no_row(tmp_path):
+    path = tmp_path / "kernels.yaml"
+    path.write_text(TOGETHER)
+    ready = plan(path)
+    assert ready.grid.points == 3
+    assert [names.mapping for names in ready.cases] == ["flash3", "triton_flash",
+                                                        "triton_softmax_3pass"]  # fmt: skip
+    path.write_text(TOGETHER.replace("triton_flash", "flash3"))
+    wanted = (
+        "kernels.yaml:7: axes.together: want rows that differ, found attention_1pass, flash3 twice"
+    )
+    with pytest.raises(SpecError, match=wanted):
+        plan(path)
+
+
+def test_arrays_answer_for_what_ships_in_arrays():
+    for name in ("buffers", "exponentials"):
+        assert all(case.arrays for case in plan(name).cases.values())

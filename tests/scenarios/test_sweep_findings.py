@@ -100,6 +100,22 @@ def test_a_baseline_may_fix_a_choice_a_size_or_a_field(tmp_path, baseline, value
     assert bool(same) == (value and "a100" not in baseline)
 
 
+def test_a_baseline_keeps_the_order_of_what_goes_together(tmp_path):
+    path = tmp_path / "pairs.yaml"
+    path.write_text(
+        "kind: sweep\nname: pairs\ncascade: attention_1pass\n"
+        "shape: {queries: 1K, head_dim: 64}\n"
+        "axes: {together: {machine: [a100_sxm, b200], mapping: [flash2, flash4]}, "
+        "heads: [16, 64], batch: [1, 2, 4]}\nbaseline: {batch: 1}\n"
+    )
+    rows = rows_of(path)[0]["pairs"]
+    before = {(row["machine"], row["heads"]): row["latency_s"] for row in rows if row["batch"] == 1}
+    assert len(set(before.values())) == 4
+    for row in rows:
+        once = before[row["machine"], row["heads"]]
+        assert row["speedup"] == pytest.approx(once / row["latency_s"], rel=1e-12)
+
+
 def test_answers_are_the_best_rows(rates):
     tables, text = rows_of(rates)
     best = [row for row in tables["answers"] if row["ask"] == "Where it pays most"]
@@ -111,10 +127,23 @@ def test_answers_are_the_best_rows(rates):
         ]  # fmt: skip
         assert found["speedup"] == max(own)
         assert tables["rates"][found["index"]]["speedup"] == max(own)
+        at = tables["rates"][found["index"]]
+        told = {"mask": at["mask"], "change": at["change"], "head_dim": at["head_dim"]}
+        assert found.items() >= told.items()
     none = [row for row in tables["answers"] if row["ask"] == "Twice as fast"]
     assert none == [{"ask": "Twice as fast", "head_dim": None, "latency_s": None, "speedup": None,
                      "bound": None, "index": None}]  # fmt: skip
     assert text.endswith("none")
+
+
+def test_a_condition_on_what_is_asked_for_leaves_it_out(rates):
+    rates.write_text(rates.read_text().replace(
+        "for_each: [machine, workload]", 'for_each: [machine, mask], where: ["mask != dense"]'
+    ))  # fmt: skip
+    best = [row for row in rows_of(rates)[0]["answers"] if row["ask"] == "Where it pays most"]
+    assert [(row["machine"], row["mask"]) for row in best] == [
+        ("h100_sxm", "causal"), ("b200", "causal")
+    ]  # fmt: skip
 
 
 def test_points_that_cannot_be_have_their_reason(tmp_path):
@@ -288,3 +317,75 @@ def test_the_schema_takes_what_einfall_takes_and_no_unknown_field(validator):
 
 def test_show_prints_the_schema(answer):
     assert answer("show", "schemas", "scenario") == json_schema()
+
+
+# Figures ------------------------------------------------------------------------------------------
+
+ONE = "[machine == b200, mask == dense, workload == prefill]"
+FIGURES = f"""
+figures:
+  - {{kind: heatmap, x: change, y: head_dim, value: speedup, where: {ONE}}}
+  - {{kind: lines, x: head_dim, y: latency_s, series: change, where: {ONE}}}
+  - {{kind: bars, name: gains, value: speedup, title: "What pays", where: {ONE}}}
+  - {{kind: pareto, series: workload}}
+  - {{kind: time_stack, where: [change == faster, mask == dense]}}
+  - {{kind: energy_stack, where: [change == faster, mask == dense]}}
+  - {{kind: roofline, where: [machine == b200, change == faster, mask == dense]}}
+"""
+SLOPE = """
+kind: sweep
+name: slope
+cascade: attention_1pass
+machine: fusemax_cloud
+shape: {heads: 4, head_dim: 64, queries: 4K}
+axes: {machine.buffer.capacity: [256 KiB, 1 MiB, 4 MiB]}
+columns: [traffic_bytes.dram]
+figures: [{kind: ski_slope, x: machine.buffer.capacity, y: traffic_bytes.dram}]
+"""
+
+
+def test_every_figure_shows_its_rows(tmp_path):
+    path = tmp_path / "rates.yaml"
+    path.write_text(TEXT + FIGURES)
+    found = scenarios.run(path)
+    drawn = {name: records for name, _, records in found.drawings()}
+    assert list(drawn) == [
+        "heatmap", "lines", "gains", "pareto", "time_stack", "energy_stack", "roofline"
+    ]  # fmt: skip
+    rows = {row["index"]: row for row in found.record()["tables"]["rates"]}
+    assert [row["speedup"] for row in drawn["gains"]] == [
+        rows[row["index"]]["speedup"] for row in drawn["heatmap"]
+    ]
+    assert len(drawn["pareto"]) == len(rows)
+    cases = {row["case"] for row in drawn["time_stack"]}
+    assert cases == {row["case"] for row in drawn["energy_stack"]}
+    assert len(cases) == 8
+    for case in cases:
+        parts = [row for row in drawn["time_stack"] if row["case"] == case]
+        assert parts[0]["bound"] in {row["unit"] for row in parts}
+        assert all(row["busy_s"] <= row["latency_s"] for row in parts)
+
+
+def test_a_ski_slope_and_the_files_of_a_figure(tmp_path):
+    path, out = tmp_path / "slope.yaml", tmp_path / "out"
+    path.write_text(SLOPE)
+    found = scenarios.run(path, out=out, figures=True)
+    endings = {p.suffix for p in found.paths if p.stem == "ski_slope"}
+    assert endings == {".png", ".svg", ".csv", ".json"}
+    (name, _, records), *_ = found.drawings()
+    assert (name, len(records)) == ("ski_slope", 3)
+
+
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [("{kind: heatmap, x: change, y: head_dim, value: speedup}", "want one point for each"),
+     ("{kind: roofline, where: mask == dense}", "want one machine for a roofline"),
+     ("{kind: time_stack}", "want at most 24 points, found 32; say which with where"),
+     ("{kind: bars, value: speedup, where: speedup > 100}", "figures.0 .bars.: ")],
+)  # fmt: skip
+def test_a_figure_that_cannot_be_is_told_before_a_file_is_written(tmp_path, figure, message):
+    path, out = tmp_path / "rates.yaml", tmp_path / "out"
+    path.write_text(TEXT + f"figures: [{figure}]\n")
+    with pytest.raises(SpecError, match=message):
+        scenarios.run(path, out=out, figures=True)
+    assert not out.exists()

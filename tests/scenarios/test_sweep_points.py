@@ -7,7 +7,8 @@ import random
 import pytest
 
 from einfall.cli import main
-from einfall.scenarios.sweeps.plan import SINGLES, plan
+from einfall.scenarios.sweeps.arrays import SINGLES
+from einfall.scenarios.sweeps.reading import plan
 from einfall.scenarios.sweeps.runner import run_sweep
 
 SWEEPS = {
@@ -32,6 +33,20 @@ SWEEPS = {
         "shape: {batch: 4, head_dim: 128}\n"
         "axes: {heads: [8, 32], queries: [64, 300, 4K, 64K], keys: [4K, 10000, 1M]}\n"
         "columns: [latency_s, energy_j, bound, utilization.mufu, busy_s.hbm, power_w, clock_hz]\n"
+    ),
+    "power": (
+        "cascade: attention_1pass\n"
+        "machine: [a100_sxm, b200]\n"
+        "dtype: fp16\n"
+        "shape: {batch: 4, heads: 32}\n"
+        "axes:\n"
+        "  queries: [300, 4K]\n"
+        "  machine.power.cap: [0.5x, 1x, 2x]\n"
+        "  machine.clock.boost: [0.5x, 1x, +20%]\n"
+        "  machine.sm.tensor.fp16: [1x, 2x]\n"
+        "  machine.energy.mma.fp16: [1x, 0.5x]\n"
+        "  head_dim: [64, 128]\n"
+        "columns: [latency_s, energy_j, bound, clock_hz, power_w, utilization.tensor]\n"
     ),
     "causal": (
         "cascade: attention_1pass\n"
@@ -73,7 +88,7 @@ SWEEPS = {
         "axes: {height: [32, 64], machine.word: [4 bit, 8 bit]}\n"
     ),
 }
-BY_ARRAYS = ("gpu", "tuned", "array", "masked")
+BY_ARRAYS = ("gpu", "tuned", "power", "array", "masked")
 
 
 def write(tmp_path, name, text):
@@ -113,6 +128,8 @@ UNITS = {
     "clock_hz": "Hz",
     "boost_hz": "Hz",
     "word_bytes": "B",
+    "cap_w": "W",
+    "energy.mma.fp16": "J",
 }
 
 

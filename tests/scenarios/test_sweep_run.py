@@ -12,7 +12,7 @@ import pytest
 
 from einfall.hw_models import SpecError
 from einfall.scenarios.sweeps import chunks, runner
-from einfall.scenarios.sweeps.plan import plan
+from einfall.scenarios.sweeps.reading import plan
 from einfall.scenarios.sweeps.runner import run_sweep
 
 TEXT = """
@@ -55,7 +55,7 @@ def cloud(tmp_path):
 
 @pytest.fixture
 def singles(tmp_path, monkeypatch):
-    monkeypatch.setattr("einfall.scenarios.sweeps.plan.SINGLES", 4)
+    monkeypatch.setattr("einfall.scenarios.sweeps.arrays.SINGLES", 4)
     path = tmp_path / "singles.yaml"
     path.write_text(SINGLES)
     return path
@@ -76,7 +76,7 @@ def test_table_and_summary_are_the_same_whatever_workers_and_chunks(singles, tmp
 
 
 def test_a_sweep_that_is_killed_goes_on_where_it_was(cloud, tmp_path, monkeypatch):
-    monkeypatch.setattr("einfall.scenarios.sweeps.plan.ARRAYS", 16)
+    monkeypatch.setattr("einfall.scenarios.sweeps.arrays.ARRAYS", 16)
     ready = plan(cloud)
     whole = run_sweep(ready, out=tmp_path / "whole", chunk=1)
     assert whole.resumed == 0
@@ -85,7 +85,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(cloud, tmp_path, monkeypatc
 
     code = COLD.replace(
         "work_out = chunks",
-        "from einfall.scenarios.sweeps import plan\nplan.ARRAYS = 16\nwork_out = chunks",
+        "from einfall.scenarios.sweeps import arrays\narrays.ARRAYS = 16\nwork_out = chunks",
     )
     out = tmp_path / "killed"
     folder = out / ".cloud.chunks"

@@ -138,7 +138,7 @@ def _fit(found: Findings) -> Iterator[Drawing]:
         }
         for is_far in (True, False)
     ]
-    figure = plots.lines_figure(
+    figure = plots.ratios_figure(
         panels, title="Global filters by map side, planes filled", x="Map side [pixels]",
         y=f"Ratio to {scenario.reference} [times]", equal=scenario.reference,
     )  # fmt: skip
@@ -149,18 +149,30 @@ def _fit(found: Findings) -> Iterator[Drawing]:
 
 def _tornado(scenario: OpticalFit, rows: Sequence[Record]) -> Drawing:
     panels = {
-        f"{system}: {what}": [
-            {"knob": row["knob"], "factor": row["factor"], "ratio": row[f"{what}_ratio"]}
-            for row in rows
-            if row["system"] == system
-        ]
-        for system in dict.fromkeys(str(row["system"]) for row in rows)
-        for what in ("time", "energy")
+        str(system): {
+            what: _turned([row for row in rows if row["system"] == system], f"{what}_ratio")
+            for what in ("time", "energy")
+        }
+        for system in dict.fromkeys(row["system"] for row in rows)
     }
-    side = scenario.tornado.side
-    title = f"What a global filter of {side} × {side} takes when one thing changes"
-    figure = plots.tornado_figure(panels, title=title)
-    return "tornado", figure, [{"panel": n, **row} for n, t in panels.items() for row in t]
+    turned = scenario.tornado
+    title = f"What a global filter of {turned.side} × {turned.side} takes when one thing changes"
+    sides = f"1/{turned.factor:g} as much", f"{turned.factor:g}× as much"
+    figure = plots.tornado_figure(panels, title=title, sides=sides)
+    return "tornado", figure, [
+        {"panel": f"{system}: {what}", **row}
+        for system, tables in panels.items() for what, table in tables.items() for row in table
+    ]  # fmt: skip
+
+
+def _turned(rows: Sequence[Record], ratio: str) -> list[Record]:
+    """A record for each knob: what changes with less and with more of it."""
+    found: dict[str, dict[str, object]] = {}
+    for row in rows:
+        knob = {"name": row["knob"], "text": "", "low": None, "high": None}
+        side = "low" if number(row, "factor") < 1 else "high"
+        found.setdefault(str(row["knob"]), knob)[side] = row[ratio]
+    return list(found.values())
 
 
 DRAWINGS: Mapping[str, Callable[[Findings], Iterable[Drawing]]] = {

@@ -10,7 +10,7 @@ together: {heads: [32, 64], kv_heads: [8, 16]}    paired: the first with the fir
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -49,12 +49,14 @@ class Range(Spec):
 class Column:
     """One key of an axis and its values as they are written; a range is spread out for a machine.
 
-    `at` is its place in the file.
+    `at` is its place in the file. One that goes `together` with others may have a value twice:
+    it is the rows that differ.
     """
 
     key: str
     values: tuple[Value, ...] | Range
     at: tuple[str | int, ...]
+    together: bool = False
 
     def read(self, machine: Machine | None) -> tuple[Value, ...]:
         """The values: sizes, names, or numbers in base units of the machine's field.
@@ -62,11 +64,15 @@ class Column:
         Raises:
             ValueError: With all that is wrong, one a line.
         """
+        if self.key.startswith(MACHINE) and machine is None:
+            return ()
+        found = self._read(machine)
+        return found if self.together else _different(found)
+
+    def _read(self, machine: Machine | None) -> tuple[Value, ...]:
         if self.key in CHOICES:
             return _texts(self.values)
-        if self.key.startswith(MACHINE):
-            if machine is None:
-                return ()
+        if machine is not None and self.key.startswith(MACHINE):
             return _spread(self.values, _Field(machine, self.key.removeprefix(MACHINE)))
         return _spread(self.values, SIZE)
 
@@ -102,7 +108,8 @@ def read_axes(
                 wrong.append((at, f"{message}, found {short(group)}"))
                 continue
             columns = [_column(k, v, (*at, k), wrong) for k, v in group.items()]
-            found.append(Axis(tuple(c for c in columns if c)))
+            found.append(Axis(tuple(replace(c, together=True) for c in columns if c)))
+            wrong += _twice(found[-1], at)
     keys = [column for axis in found for column in axis.columns]
     seen: set[str] = set()
     for column in keys:
@@ -135,13 +142,22 @@ def _column(key: str, value: object, at: tuple[str | int, ...], wrong: list[Any]
     return Column(key, tuple(value), at)
 
 
+def _twice(axis: Axis, at: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with values that go together: a row that is there twice."""
+    lists = [column.values for column in axis.columns if isinstance(column.values, tuple)]
+    rows = list(zip(*lists, strict=False)) if len(lists) == len(axis.columns) else []
+    for row in dict.fromkeys(row for i, row in enumerate(rows) if row in rows[:i]):
+        names = ", ".join(map(str, row))
+        yield at, f"want rows that differ, found {names} twice"
+
+
 def _texts(values: tuple[Value, ...] | Range) -> tuple[Value, ...]:
     if isinstance(values, Range):
         raise ValueError("want a list of names, found a range")
     numbers = [x for x in values if not isinstance(x, str)]
     if numbers:
         raise ValueError(f"want names, found {short(numbers[0])}")
-    return _different(values)
+    return values
 
 
 class _Size:
@@ -229,7 +245,7 @@ def unit_at(machine: Machine, path: str) -> str:
 def _spread(values: tuple[Value, ...] | Range, field: _Size | _Field) -> tuple[Value, ...]:
     """The values of a list or range, read one by one."""
     if not isinstance(values, Range):
-        return _different(tuple(_each(values, field)))
+        return tuple(_each(values, field))
     low, high = _each((values.from_, values.to), field)
     if isinstance(low, str) or isinstance(high, str):
         raise ValueError(f"want a range of numbers, found {low!r} to {high!r}")
@@ -247,7 +263,7 @@ def _spread(values: tuple[Value, ...] | Range, field: _Size | _Field) -> tuple[V
         if not 0 <= n <= _MOST:
             raise ValueError(f"want a step up to {high:g}, found {step:g} from {low:g}")
         found = [low + i * step for i in range(int(n + 1e-9) + 1)]
-    return _different(tuple(round(x) if field.whole else float(f"{x:.12g}") for x in found))
+    return tuple(round(x) if field.whole else float(f"{x:.12g}") for x in found)
 
 
 def _each(values: Sequence[Value], field: _Size | _Field) -> list[Any]:

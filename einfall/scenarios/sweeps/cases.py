@@ -14,6 +14,7 @@ from einfall.einsum_cascades.einsum import Cascade
 from einfall.einsum_cascades.masks import MaskError
 from einfall.einsum_cascades.shapes import ShapeError, rank_sizes
 from einfall.hw_models import UnsupportedOpError
+from einfall.hw_models import names as machine_names
 from einfall.hw_models.library import Machine
 from einfall.hw_models.overrides import with_overrides
 from einfall.hw_models.yaml_door import SpecError
@@ -44,7 +45,8 @@ _GPU = frozenset(
     f"{MACHINE}{path}"
     for path in ("hbm.bandwidth", "hbm.achievable", "l2.bandwidth", "l2.capacity",
                  "sm.mufu_per_clock", "sm.fma_lanes", "sm.shared_bytes_per_clock", "energy.exp",
-                 "energy.fma", "energy.shared", "energy.l2", "energy.hbm")
+                 "energy.fma", "energy.shared", "energy.l2", "energy.hbm", "clock.boost",
+                 "power.cap")
 )  # fmt: skip
 
 Settings = Mapping[str, Any]  # a size, a number or a text by key, or an array of numbers
@@ -194,9 +196,9 @@ def _arrays(case: Case) -> frozenset[str]:
         causal = mask is not None and own_fields(mask.spec) == {"causal": True}
         named = case.mapping != choice.BEST  # which is a kernel of its own at each point
         fits = named and case.cascade.name == "attention_1pass" and (mask is None or causal)
-        return (
-            _LENGTHS | {"kv_heads"} | _GPU if fits and (not causal or case.closed_form) else _NONE
-        )
+        if not fits or (causal and not case.closed_form):
+            return _NONE
+        return _LENGTHS | {"kv_heads"} | _GPU | _tensor_rates(case.machine)
     if kind != "spatial_array" or case.simulate:
         return _NONE
     machine: Any = case.machine
@@ -206,6 +208,12 @@ def _arrays(case: Case) -> frozenset[str]:
 
 
 _NONE: frozenset[str] = frozenset()
+
+
+def _tensor_rates(gpu: Any) -> frozenset[str]:  # noqa: ANN401
+    """Rates and energies of the tensor cores; not where a rate chooses the fit, see `fit_for`."""
+    fields = ("energy.mma", "sm.tensor") if gpu.name in machine_names("gpu") else ("energy.mma",)
+    return frozenset(f"{MACHINE}{field}.{dtype}" for field in fields for dtype in gpu.sm.tensor)
 
 
 def _many_launches(

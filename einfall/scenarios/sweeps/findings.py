@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from einfall.hw_models.yaml_door import SpecError
-from einfall.scenarios.findings import Findings
-from einfall.scenarios.sweeps import plan as plans
+from einfall.scenarios.findings import Drawing, Findings
+from einfall.scenarios.sweeps import reading
 from einfall.scenarios.sweeps.asking import answers
 from einfall.scenarios.sweeps.listing import WHY, Listing, Row, listed
 from einfall.scenarios.sweeps.plan import Plan
@@ -27,7 +27,7 @@ def plan(name_or_path: str | Path) -> Plan:
     Raises:
         SpecError: No such sweep, or all the mistakes in its file.
     """
-    return plans.plan(name_or_path, beside=("bound",))
+    return reading.plan(name_or_path, beside=("bound",))
 
 
 def run(ready: Plan, *, out: Path | None, figures: bool, accounting: str | None) -> Findings:
@@ -50,7 +50,12 @@ def run(ready: Plan, *, out: Path | None, figures: bool, accounting: str | None)
     tables = {ready.sweep.name: _table(listing)} | ({"answers": told} if told else {})
     sections = [*_table_text(listing), *_answers_text(told), *_notes(listing)]
 
-    found = Findings(ready.sweep, tables, sections)
+    def draw(_: Findings) -> Iterable[Drawing]:
+        from einfall.scenarios.sweeps.figures import drawings
+
+        return drawings(listing)
+
+    found = Findings(ready.sweep, tables, sections, draw=draw)
     return found if out is None else found.written(out, found.drawings() if figures else ())
 
 

@@ -15,7 +15,8 @@ from einfall.hw_models.yaml_door import SpecError
 from einfall.scenarios.sweeps import tables
 from einfall.scenarios.sweeps.chunks import Store, unpacked
 from einfall.scenarios.sweeps.engines import check_scheduler, worked_out
-from einfall.scenarios.sweeps.plan import Plan, plan
+from einfall.scenarios.sweeps.plan import Plan
+from einfall.scenarios.sweeps.reading import plan
 from einfall.scenarios.sweeps.tally import Tally, bounds_of, effects_of, merged
 
 BLOCKS = 4

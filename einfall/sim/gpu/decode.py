@@ -67,7 +67,7 @@ def lower(
         flops=steps.flops_of_step(kernel, tile, problem),
         combines=0 if splits == 1 else splits if kernel.combine == "each" else 1,
         casts=int(problem.kv_dtype == "fp8" and problem.dtype != "fp8"),
-        missed=(1 - _hit(problem, gpu)) * miss_cycles_per_kib(kernel, gpu, tile, problem),
+        missed=(1 - _hit(kernel, problem, gpu)) * miss_cycles_per_kib(kernel, gpu, tile, problem),
     )
 
 
@@ -178,28 +178,42 @@ def hbm_cycles_per_kib(gpu: Gpu) -> float:
     return 1024 * gpu.sms * gpu.clock.boost_hz / gpu.hbm.achievable_bytes_per_s
 
 
-def _hit(problem: Problem, gpu: Gpu) -> Number:
+def kv_bytes(kernel: KernelSchedule, problem: Problem) -> Number:
+    """Keys and values that the kernel reads [bytes]: of a latent that is both, the wider one.
+
+    >>> kernel = KernelSchedule(kernel="k", title="", does="decode", names=(), values_in_keys=True)
+    >>> kv_bytes(kernel, Problem(keys=1024, head_dim=576, value_dim=512))
+    1179648.0
+    """
+    if not kernel.values_in_keys:
+        return problem.kv_bytes
+    width = max(problem.head_dim, problem.value_dim)
+    return problem.kv_bytes * width / (problem.head_dim + problem.value_dim)
+
+
+def _hit(kernel: KernelSchedule, problem: Problem, gpu: Gpu) -> Number:
     """Share of keys and values that the launch finds in L2."""
-    return 0.0 if problem.cold else resident(problem.kv_bytes, gpu)
+    return 0.0 if problem.cold else resident(kv_bytes(kernel, problem), gpu)
 
 
 def _traffic(kernel: KernelSchedule, problem: Problem, gpu: Gpu, splits: int) -> Traffic:
-    hit = _hit(problem, gpu)
+    hit = _hit(kernel, problem, gpu)
     again: Number = 1 if kernel.pack_gqa else problem.group
     partial: Number = 0
     if splits > 1:
         rows = problem.batch * problem.heads * problem.queries
         partial = 2 * 4 * rows * (problem.value_dim + 1) * splits
-    hbm = problem.kv_bytes * (1 - hit) + problem.qo_bytes
+    once = kv_bytes(kernel, problem)
+    hbm = once * (1 - hit) + problem.qo_bytes
     if problem.cold:
-        hbm = hbm + written_back(problem.kv_bytes, gpu)
-    return Traffic(hbm, problem.kv_bytes * again + problem.qo_bytes + partial)
+        hbm = hbm + written_back(once, gpu)
+    return Traffic(hbm, once * again + problem.qo_bytes + partial)
 
 
 def _why(kernel: KernelSchedule, gpu: Gpu, problem: Problem, launch: Lowered) -> str:
     tile = kernel.tile(problem, gpu.generation)
     _, _, splits = split(kernel, gpu, problem)
-    hit = _hit(problem, gpu)
+    hit = _hit(kernel, problem, gpu)
     return (
         f"{tile.rows}x{tile.keys} tiles, {splits} splits: {launch.span.blocks} waves,"
         f" {launch.span.steps} steps; {launch.traffic.hbm_bytes / 1e6:.1f} MB from HBM,"

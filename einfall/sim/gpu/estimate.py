@@ -213,6 +213,12 @@ class GpuEstimate:
         parts |= self.busy_s
         return max(parts, key=parts.__getitem__)
 
+    @property
+    def binding_s(self) -> float:
+        """Time for which what binds is in use, or waited for where it is no unit [s]."""
+        terms = self.burst.terms_s
+        return float({**self.busy_s, **terms}.get(self.bound, terms["compute"]))
+
     @cached_property
     def parts_j(self) -> dict[str, float]:
         """Energy by action, and what is drawn whatever is done [J]."""

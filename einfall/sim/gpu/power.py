@@ -150,7 +150,7 @@ def _capped_hz(draw: _Draw, gpu: Gpu, over: float) -> Number:
     room_w = over * gpu.power.cap_w - gpu.power.active_floor_w
     excess: Any = draw.boost_j - room_w * draw.boost_s
     if not np.any(excess > 0):
-        return np.full_like(excess, boost) if is_array(excess) else boost
+        return np.broadcast_to(boost, excess.shape) if is_array(excess) else boost
     by_memory = (draw.even_hz < boost) & (draw.even_j <= room_w * draw.even_s)
     constant_s = work.fixed_s + np.where(by_memory, 1.0, work.exposed) * work.memory_s
     slowing = np.where(by_memory, room_w * work.exposed, room_w) * work.cycles
@@ -183,7 +183,7 @@ def _balanced_hz(gpu: Gpu, core_j: Number, rest_j: Number, slowing: Number) -> N
         each = drawn * volts + rest_j
         steepness = maximum(np.abs(each + 2 * drawn * rise), _TINY)
         before, clock = clock, minimum(clock - (clock * each - wanted) / steepness, boost)
-        if np.max(np.abs(clock - before)) <= _EXACT * abs(boost - knee):
+        if np.all(np.abs(clock - before) <= _EXACT * np.abs(boost - knee)):
             break
     if np.any(at_knee > 0):
         clock = np.where(at_knee > 0, slowing / maximum(flat_j, _TINY), clock)

@@ -129,6 +129,7 @@ class KernelSchedule(Spec):
     `score_ops` are FP32 slots a score for each score function that it takes by name.
     One that `gathers` loads keys token by token of a list, none ahead of the step before.
     Keys of fewer than `least_tiles` tiles are not split.
+    One with `values_in_keys` has no values of their own: the first columns of a key are its value.
     `serving` is the share of the time for operands from shared memory that its products do not hide
     on machines that have a newer path for these.
     `kv_ops` are FP32 operations on each element of keys and values, where these are not the tensor
@@ -157,6 +158,7 @@ class KernelSchedule(Spec):
     products: float = Field(2.0, gt=0)
     skips: bool = True
     pack_gqa: bool = False
+    values_in_keys: bool = False
     splits: Literal["none", "efficiency", "fill", "log", "waves"] = "none"
     combine: Literal["once", "each"] = "once"
     max_splits: int = Field(128, gt=0)

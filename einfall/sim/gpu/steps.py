@@ -99,7 +99,10 @@ def step(kernel: KernelSchedule, tile: Tile, problem: Problem, gpu: Gpu) -> Step
         fma=ops / gpu.sm.fma_lanes,
         mask=M * N * (1 + problem.axes if kernel.masks_all else rules(problem)) / gpu.sm.fma_lanes,
         wait=0.0,
-        load=N * (E + F) * problem.kv_element_bytes / L2_TO_SM_BYTES,
+        load=N
+        * (max(E, F) if kernel.values_in_keys else E + F)
+        * problem.kv_element_bytes
+        / L2_TO_SM_BYTES,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from einfall.hw_models.gpu import Gpu
-from einfall.sim.gpu.fused import launch_of
+from einfall.sim.gpu.fused import block_steps, launch_of
 from einfall.sim.gpu.lowered import Lowered, work
 from einfall.sim.gpu.makespan import Makespan
 from einfall.sim.gpu.memory import streamed
@@ -56,7 +56,7 @@ def lower(
     blocks = tiles * heads
     resident = maximum(1, minimum(tile.blocks_per_sm, ceil_div(blocks, gpu.sms)))
     places = gpu.sms * resident
-    extra = fit.block_cycles / one.cycles(fit.overlap, tile.blocks_per_sm)
+    extra = block_steps(one, fit, resident)
     total, squares, longest, shortest = _steps(problem, tile)
     span = _span(
         kernel, problem, (total, squares, longest, shortest), (tiles, heads, places), extra

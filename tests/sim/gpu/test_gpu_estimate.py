@@ -343,3 +343,17 @@ def test_what_binds_works_for_half_of_the_time_or_it_is_the_waiting(pipe, memory
     gone = Work({}, cycles=10e3, memory_s=memory * 1e3 / gpu.clock.boost_hz, fixed_s=0.0)
     found = answer(kernel, gpu, Terms(gone, "tensor", "", {"tensor": pipe * 1e3}), "boost")
     assert found.bound == bound
+
+
+FLASHMLA_FLOPS = 660e12  # deepseek-ai/FlashMLA, README: dense decode on H800, compute-bound
+
+
+def test_a_latent_that_is_key_and_value_is_read_once():
+    shape = {"batch": 128, "heads": 128, "kv_heads": 1, "queries": 1, "keys": 8192}
+    wide = {**shape, "head_dim": 576, "value_dim": 512}
+    found = estimate(load("attention_1pass"), wide, load_machine("h800"), mapping="flashmla")
+    read_bytes = 128 * 8192 * 576 * 2
+    assert found.traffic_bytes["hbm"] == pytest.approx(read_bytes, rel=0.05)  # and Q, O
+    flops = 2 * 128 * 128 * 8192 * (576 + 512)
+    assert flops / found.sustained.latency_s == pytest.approx(FLASHMLA_FLOPS, rel=0.15)
+    assert flops / found.latency_s == pytest.approx(FLASHMLA_FLOPS, rel=0.05)
