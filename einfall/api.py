@@ -525,8 +525,8 @@ def run(
     Raises:
         BadInputError: Mistakes in what is asked, all at once; places are arguments.
 
-    >>> len(run("exponentials").rows)  # its axes: what each does
-    3
+    >>> run("exponentials")["scenario"]
+    'exponentials'
     """
     return _ask(
         "run",

@@ -102,7 +102,7 @@ def test_a_scenario_has_its_figures(ask, monkeypatch, tmp_path):
     rows = [{"batch": 1, "time_s": 2e-3}]
     told = SimpleNamespace(kind="quick", name="quick", about="asks", source="us")
     found = Findings(told, {"results": rows}, ["Nothing."], draw=lambda f: [("t", figure(), rows)])
-    monkeypatch.setattr(scenarios, "ready", lambda asked: lambda **others: found)
+    monkeypatch.setattr(scenarios, "ready", lambda name: lambda **others: found)
     assert ask("report", "run", "fatnet", "--out", "page.html")[0] == 0
     html = (tmp_path / "page.html").read_text()
     assert data_of(html) == found.record()

@@ -9,7 +9,7 @@ from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from einfall.sim.numeric import Number
@@ -63,12 +63,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Collectio
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     page = io.StringIO()
-    how: dict[str, Any] = {
-        "color_system": None,
-        "highlight": False,
-        "force_jupyter": False,
-    }  # else it displays
-    Console(file=page, width=columns() - 2, **how).print(drawn)
+    Console(
+        file=page,
+        width=columns() - 2,
+        color_system=None,
+        highlight=False,
+        force_jupyter=False,  # in a notebook a console shows its text instead of writing it
+    ).print(drawn)
     return "\n".join(f"  {line}".rstrip() for line in page.getvalue().splitlines())
 
 
