@@ -266,6 +266,15 @@ def test_a_timeline_is_drawn(ask, tmp_path):
     assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_roofline_is_in_the_record_and_drawn(answer, ask, tmp_path):
+    found = answer(*ATTENTION, "--roofline", "r.png")
+    assert {row["kind"] for row in found["roofline"]} == {"roof", "point"}
+    assert (tmp_path / "r.png").read_bytes().startswith(b"\x89PNG")
+    code, out, err = ask(*ATTENTION, "--roofline", "r.pdf")
+    assert (code, out) == (2, "")
+    assert "--roofline: wanted a file that ends in .png" in err
+
+
 def test_explain_is_in_both_forms(answer, ask):
     found = answer(*ATTENTION, "--explain")["explain"]
     paths = {constant["path"] for constant in found["constants"]}

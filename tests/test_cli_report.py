@@ -23,6 +23,9 @@ ASKED = {
     "strides": "bounds --input 32x32 --window 8x8 --sweep-strides",
     "validate": "validate h100_unseen",
     "published": "validate gna",
+    "what if": "whatif attention_1pass --on h100_sxm --set hbm.bandwidth=0.1x --tornado 20% "
+    "--shape batch=4,heads=32,queries=4K,head_dim=64",
+    "what binds is no unit": f"whatif attention_1pass {GPU} --set launch.latency=2x",
     "show": "show machines h100_sxm",
 }
 LARGEST_BYTES = 1_000_000
@@ -48,14 +51,45 @@ def reported(ask, tmp_path):
 @pytest.mark.parametrize("command", ASKED.values(), ids=ASKED)
 def test_a_page_holds_what_its_command_answers(command, reported, answer):
     html, _ = reported(command)
-    asked = f"{command} --explain" if command.startswith("estimate") else command
+    explains = command.startswith(("estimate", "whatif"))
+    asked = f"{command} --explain" if explains else command
     assert f"<code>einfall {asked}</code>" in html
     assert data_of(html) == answer(*shlex.split(asked))
     assert len(html.encode()) < LARGEST_BYTES
     assert not re.search(r"(src|href)=.http|url\(.?http|/(tmp|home|root)/", html)
-    drawn = command.split()[0] != "show" and command != ASKED["published"]
-    assert ("<svg" in html) == drawn
+    assert ("<svg" in html) == (command.split()[0] != "show")
     assert html.count("<svg") == html.count("Data of figure") / 3  # region, caption, summary
+
+
+FIGURES = {
+    "array": ["Time by unit", "Energy by component", "Roofline", "Timeline"],
+    "gpu": ["Time by unit", "Energy by component", "Roofline"],
+    "published": ["Predicted against measured time"],
+    "what if": ["Time before and after", "Tornado"],
+    "what binds is no unit": ["Time before and after"],
+}
+
+
+@pytest.mark.parametrize("command", FIGURES)
+def test_pages_have_the_figures_of_their_verb(command, reported):
+    html, _ = reported(ASKED[command])
+    assert re.findall(r"Figure \d+: ([^<]+)<", html) == FIGURES[command]
+
+
+def test_a_search_draws_what_it_found(ask, tmp_path):
+    shape = "heads=8,queries=1K,head_dim=64"
+    words = ("search", "attention_1pass", "--on", "h100_sxm", "--shape", shape)
+    assert ask("report", *words, "--out", "page.html")[0] == 0
+    html = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Figure 1: Time against energy<" in html
+
+
+def test_the_page_of_a_change_has_its_terms_and_those_that_changed(reported):
+    html, _ = reported(ASKED["what if"])
+    explained = data_of(html)["explain"]
+    assert f"{len(explained['changed'])} terms that changed" in html
+    assert f"{len(explained['after']['terms'])} terms<" in html
+    assert f"{len(explained['after']['constants'])} constants used in this answer" in html
 
 
 def test_a_scenario_has_its_figures(ask, monkeypatch, tmp_path):
@@ -68,7 +102,7 @@ def test_a_scenario_has_its_figures(ask, monkeypatch, tmp_path):
     rows = [{"batch": 1, "time_s": 2e-3}]
     told = SimpleNamespace(kind="quick", name="quick", about="asks", source="us")
     found = Findings(told, {"results": rows}, ["Nothing."], draw=lambda f: [("t", figure(), rows)])
-    monkeypatch.setattr(scenarios, "run", lambda *words, **others: found)
+    monkeypatch.setattr(scenarios, "ready", lambda name: lambda **others: found)
     assert ask("report", "run", "fatnet", "--out", "page.html")[0] == 0
     html = (tmp_path / "page.html").read_text()
     assert data_of(html) == found.record()

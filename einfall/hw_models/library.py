@@ -32,11 +32,12 @@ def names(kind: str | None = None) -> tuple[str, ...]:
     return tuple(name for name in found if kind is None or load(name).kind == kind)
 
 
-def load(name_or_path: str | Path) -> Machine:
+def load(name_or_path: str | Path | Machine) -> Machine:
     """Load a machine that ships by its name, or a user's by the path of its YAML file.
 
     Args:
-        name_or_path: A name of `names()`; or a path, which has a `.yaml` or `.yml` at its end.
+        name_or_path: A name of `names()`; or a path, which has a `.yaml` or `.yml` at its end; a
+            machine that is there already is given back.
 
     Returns:
         The machine; what ships is read once and kept.
@@ -47,8 +48,22 @@ def load(name_or_path: str | Path) -> Machine:
     >>> load("fusemax_cloud").clock_hz, load("h100_sxm").sms
     (940000000.0, 132)
     """
+    if isinstance(name_or_path, SpatialArray | Gpu | Optical4f):
+        return name_or_path
     name = str(name_or_path)
     return _shipped(name) if name in _files() else _read(_path(name_or_path))
+
+
+def parse(text: str) -> Machine:
+    r"""The machine that a YAML text describes, as a file of it would; `base:` is one that ships.
+
+    Raises:
+        SpecError: All the mistakes in the text.
+
+    >>> parse("base: h100_sxm\nname: twice\nhbm: {bandwidth: 6.7 TB/s}").hbm.bandwidth_bytes_per_s
+    6700000000000.0
+    """
+    return _read(text)
 
 
 def kind_of(name_or_path: str | Path) -> str | None:
@@ -128,8 +143,8 @@ def _shipped(name: str) -> Machine:
     return _read(_files()[name])
 
 
-def _read(path: Path) -> Machine:
-    document = read_document(path, _files())
+def _read(source: Path | str) -> Machine:
+    document = read_document(source, _files())
     kind = document.data.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         if not document.lacks_base:  # the kind may stand in the base

@@ -26,8 +26,8 @@ _FACTOR = re.compile(r"(\d+\.?\d*|\.\d+)x")
 _SHARE = re.compile(r"([+-]\d+\.?\d*)%")
 
 
-def read_overrides(texts: Iterable[str]) -> dict[str, str]:
-    """Read `path=value` texts, as `--set` takes them.
+def read_overrides(texts: Iterable[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """Read `path=value` texts, as `--set` takes them; a mapping has been read already.
 
     Raises:
         SpecError: A text without path, `=` or value, or a path that is set twice.
@@ -35,6 +35,8 @@ def read_overrides(texts: Iterable[str]) -> dict[str, str]:
     >>> read_overrides(["dram.bandwidth=5TB/s", "clock=+10%"])
     {'dram.bandwidth': '5TB/s', 'clock': '+10%'}
     """
+    if isinstance(texts, Mapping):
+        return dict(texts)
     found: dict[str, str] = {}
     problems: list[str] = []
     for text in texts:

@@ -208,13 +208,28 @@ def _legend(roofs: Sequence[Record]) -> list[Artist]:
 
 
 def _finding(roofs: Sequence[Record], points: Sequence[Record]) -> str:
-    """Which algorithm comes nearest to the highest roof, or where the ridges are."""
-    units = [row for row in roofs if row["resource"] == "compute"] or roofs
-    top, rate = next(iter(_flat(units).items()))
+    """Which algorithm comes nearest to the lowest roof above it, or where the ridges are."""
     if not points:
+        units = [row for row in roofs if row["resource"] == "compute"] or roofs
+        top, rate = next(iter(_flat(units).items()))
         ridges = ", ".join(f"{n} {short(rate / b)} FLOP/B" for n, b in _sloped(roofs).items())
         return f"{top} is within reach from {ridges}" if ridges else ""
-    best = max(points, key=lambda row: positive(row, WHAT, "flops_per_s"))
-    part = positive(best, WHAT, "flops_per_s") / rate
+    found = {
+        name: _lowest(roofs, [row for row in points if str(row["name"]) == name])
+        for name in column(points, "name")
+    }
+    name, (roof, part) = max(found.items(), key=lambda item: item[1][1])
+    best = next(row for row in points if str(row["name"]) == name)
     bound = f", bound by {best['bound']}" if told(best, "bound") else ""
-    return f"{best['name']} comes nearest to {top}: {short(100 * part)} % of it{bound}"
+    return f"{name} reaches {short(100 * part)} % of the roof of {roof}{bound}"
+
+
+def _lowest(roofs: Sequence[Record], levels: Sequence[Record]) -> tuple[str, float]:
+    """The lowest roof above an algorithm, and what part of it is reached."""
+    slopes = _sloped(roofs)
+    heights = _flat(roofs) | {
+        str(row["level"]): slopes[str(row["level"])] * positive(row, WHAT, "flop_per_byte")
+        for row in levels
+    }
+    roof = min(heights, key=lambda name: heights[name])
+    return roof, positive(levels[0], WHAT, "flops_per_s") / heights[roof]

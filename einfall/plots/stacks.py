@@ -80,7 +80,8 @@ def plot_time_stack(table: Iterable[Record], ax: Axes) -> Axes:
 
     The thick bar begins with the busy time of the unit that binds, solid; what is left of the
     latency is exposed: fill, drain, waits and fixed costs, in white. Thin bars of the other units,
-    hatched as they are hidden, stand below, the busiest on top, each with its name.
+    hatched as they are hidden, stand below, the busiest on top, each with its name. Of a bound that
+    is none of the units, such as loads and stores together, only the name is known.
 
     Args:
         table: Records with the columns `records.STACKED_TIME`: case, unit, its busy_s, and
@@ -89,8 +90,7 @@ def plot_time_stack(table: Iterable[Record], ax: Axes) -> Axes:
 
     Raises:
         PlotError: There is no record, a column is lacking, a latency is not above 0 or a busy time
-            below 0, the bound of a case is none of its units, or its records differ in what they
-            should repeat.
+            below 0, or the records of a case differ in what they should repeat.
     """
     cases = _cases(table)
     return _draw_times(cases, ax, max(len(case.hidden) for case in cases))
@@ -124,10 +124,8 @@ def _case(rows: Sequence[Record]) -> _Case:
         if found < 0:
             raise PlotError(f"time stack: {name}: {unit}: want busy_s from 0, found {found:g}")
         busy[unit] = busy.get(unit, 0.0) + found
-    if bound not in busy:
-        raise PlotError(f"time stack: {name}: want a bound of {', '.join(busy)}, found {bound!r}")
     others = sorted((unit for unit in busy if unit != bound), key=lambda unit: -busy[unit])
-    return _Case(name, latency, bound, busy[bound], {unit: busy[unit] for unit in others})
+    return _Case(name, latency, bound, busy.get(bound, 0.0), {unit: busy[unit] for unit in others})
 
 
 def _draw_times(cases: Sequence[_Case], ax: Axes, drawn: int) -> Axes:
@@ -160,6 +158,8 @@ def _draw_latency(case: _Case, ax: Axes, y: float, colour: str) -> None:
     rest = max(0.0, case.latency_s - case.busy_s)
     ax.barh(y, rest, _THICK_IN, case.busy_s, **_WAITING.box())
     text, total = f"{case.bound} {_share(case.busy_s, case)}", TIME.text(case.latency_s)
+    if not case.busy_s:
+        text = f"bound by {case.bound}"
     width_pt = 72 * style.room_in(ax)[0] * case.busy_s / ax.get_xlim()[1]
     if width_pt > style.CHARACTER_EM * style.SMALL_PT * (len(text) + 2):
         ax.text(case.busy_s / 2, y, text, fontsize=style.SMALL_PT, color=style.ink(colour),
@@ -175,7 +175,8 @@ def _share(busy_s: float, case: _Case) -> str:
 
 def _times_finding(cases: Sequence[_Case]) -> str:
     """Where the case that exposes most of its time stands, and the fastest."""
-    worst = min(cases, key=lambda case: case.busy_s / case.latency_s)
+    known = [case for case in cases if case.busy_s] or cases
+    worst = min(known, key=lambda case: case.busy_s / case.latency_s)
     part = 100 * max(0.0, 1 - worst.busy_s / worst.latency_s)
     exposed = f"{short(part)} % of the time is exposed beyond {worst.bound}"
     if len(cases) == 1:
@@ -304,5 +305,4 @@ def _write(ax: Axes, text: str, at: tuple[float, float], *, bold: bool = False) 
         text, at, (3, 0), textcoords="offset points", va="center",
         fontsize=style.SMALL_PT if bold else style.SMALL_PT - 1,
         fontweight="bold" if bold else "normal",
-        bbox={"facecolor": style.WHITE, "edgecolor": "none", "pad": 0.3},
     )  # fmt: skip

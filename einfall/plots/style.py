@@ -144,22 +144,21 @@ _PLACES = {
     6: ("fma", "alu", "vector"),
     7: ("launch", "fixed", "none"),
 }
-_PLACE = {name: place for place, names in _PLACES.items() for name in names}
+"""Names of resources by their place in the palette; where several are there, the first has it."""
 
 
 def resource_looks(names: Iterable[str]) -> dict[str, Look]:
     """A look for each resource that may bind, the same in every figure for those of known names.
 
-    What is not known, or shares a look with one before it, gets one that no other name has.
+    What is not known, or finds its place taken, gets one that no other name has.
 
     >>> resource_looks(["hbm", "tensor"])["tensor"] == resource_looks(["tensor"])["tensor"]
     True
     """
     wanted = list(dict.fromkeys(names))
-    taken: dict[str, int] = {}
-    for name in wanted:
-        if _PLACE.get(name, -1) not in {-1, *taken.values()}:
-            taken[name] = _PLACE[name]
+    firsts = {place: next((n for n in known if n in wanted), None)
+              for place, known in _PLACES.items()}  # fmt: skip
+    taken = {name: place for place, name in firsts.items() if name is not None}
     free = (i for i in range(len(PALETTE) + len(wanted)) if i not in taken.values())
     places = {name: taken[name] if name in taken else next(free) for name in wanted}
     every = list(looks(str(i) for i in range(1 + max(places.values(), default=0))).values())

@@ -32,8 +32,55 @@ def estimate_drawings(record: Mapping[str, Any], spans: Sequence[Span] = ()) -> 
         plot_energy([found], sheet.subplots())
         shown = ({k: row[k] for k in ("component", "energy_j")} for row in energy_table([found]))
         yield "energy_by_component", sheet, list(shown)
+    yield from roofline_drawings(record)
     if spans:
         yield timeline_drawing(spans)
+
+
+def roofline_drawings(record: Mapping[str, Any]) -> Iterator[Drawing]:
+    """The roofline of an estimate; none where no byte moves over a level that takes time."""
+    from einfall.plots import roofline_figure
+
+    table = record["roofline"]
+    if any(row["kind"] == "point" for row in table):
+        title = f"Roofline of {record['machine']} for {record['cascade']}"
+        yield "roofline", roofline_figure(table, title=title), table
+
+
+def whatif_drawings(record: Mapping[str, Any]) -> Iterator[Drawing]:
+    """Where the time goes before and after, and the tornado if there is one."""
+    from einfall.report.whatif import tornado_figure, tornado_table
+
+    if record["overrides"]:
+        yield _before_and_after(record)
+    if any(row["tornado"] for row in record["rows"]):
+        yield "tornado", tornado_figure(record), tornado_table(record)
+
+
+def _before_and_after(record: Mapping[str, Any]) -> Drawing:
+    """Times by unit; where a launch or waiting binds, which no unit is, the times alone."""
+    from einfall.plots import Bars, Quantity, bars_figure, time_stack_figure
+    from einfall.report.whatif import changes, latency_table, unit_table
+
+    title = f"Time on {record['machine']} before and after {changes(record)}"
+    sides = [row[side] for row in record["rows"] for side in ("before", "after") if row[side]]
+    if all(side["bound"] in side["busy_s"] for side in sides):
+        table = unit_table(record)
+        return "time_before_and_after", time_stack_figure(table, title=title), table
+    table = latency_table(record)
+    shown = Bars(Quantity("latency_s", "Time", "s"), case="cascade", series="when")
+    return "time_before_and_after", bars_figure(table, title=title, shown=shown), table
+
+
+def search_drawings(record: Mapping[str, Any]) -> Iterator[Drawing]:
+    """Time against energy of the best mapping, of those that ship, and of the Pareto set."""
+    from einfall.plots import Pareto, Quantity, pareto_figure
+    from einfall.report.search import objectives_table
+
+    table = objectives_table(record)
+    title = f"Mappings of {record['cascade']} on {record['machine']}"
+    shown = Pareto(Quantity("energy_j", "Energy", "J"), Quantity("latency_s", "Time", "s"))
+    yield "time_against_energy", pareto_figure(table, title=title, shown=shown), table
 
 
 def _estimate(record: Mapping[str, Any]) -> SimpleNamespace:
@@ -136,3 +183,21 @@ def comparison_drawings(rows: Iterable[Mapping[str, Any]]) -> Iterator[Drawing]:
             if bands:
                 figure = error_by_size_figure(shown, quantity=quantity)
                 yield f"error_by_size_of_{quantity}", figure, bands
+
+
+def published_drawings(record: Mapping[str, Any]) -> Iterator[Drawing]:
+    """What was published beside what einfall says, of the comparisons that are not of timings."""
+    from einfall.plots import Bars, Quantity, bars_figure, predicted_measured_figure
+    from einfall.report.validation import beside_each_other, kernels_table
+
+    beside = beside_each_other(record)
+    if beside is not None:
+        value = Quantity("value", beside.label, beside.unit, beside.better)
+        shown = Bars(value, series="from", bound=None)
+        figure = bars_figure(beside.rows, title=beside.title, shown=shown)
+        yield beside.name, figure, beside.rows
+    kernels = kernels_table(record)
+    if kernels:
+        title = "Published kernel times against ours"
+        figure = predicted_measured_figure(kernels, by="kernel", title=title)
+        yield "predicted_against_measured_time", figure, kernels

@@ -63,7 +63,7 @@ def _why(e: GpuEstimate) -> str:
         text = (
             f"No unit is what binds, the busiest is {busiest}, "
             f"{percent(e.busy_s[busiest] / e.latency_s)} of the time: steps wait for each other, "
-            "and SMs for the last one"
+            "blocks begin and end, SMs wait for the last one"
         )
     else:
         text = f"{e.bound} takes longest"

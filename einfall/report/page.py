@@ -64,17 +64,17 @@ class Page:
 
     def html(self) -> str:
         """The document."""
-        title, lead, prose, told = words(self.wide, self.command)
+        title, lead, prose, named = words(self.wide, self.command)
         said = " ".join([title, *(line for block in prose for line in block)])
         own = {k: v for k, v in self.record.items() if k not in _APART}
         sections = [
-            ("Answer", _paragraphs(prose) + _told(told) + _facts(own, said, told)),
-            ("Notes", _list(self._notes())),
+            ("Answer", paragraphs(prose) + told(named) + _facts(own, said, named)),
+            ("Notes", _list(self.told_notes())),
             ("Figures", _figures(self.figures)),
             ("Tables", _tables(own)),
             ("Terms", self._terms()),
             ("Provenance", self._provenance()),
-            ("As the terminal prints it", self._printed(bool(prose or told))),
+            ("As the terminal prints it", self._printed(bool(prose or named))),
         ]
         shown = [(name, body) for name, body in sections if body]
         return Template(_file("page.html")).substitute(
@@ -94,19 +94,31 @@ class Page:
         text = f"<pre>{escape(self.printed)}</pre>"
         return _details("Show", text) if folded else text
 
-    def _notes(self) -> list[str]:
+    def told_notes(self) -> list[str]:
+        """The remarks of the answer, each once."""
         return list(dict.fromkeys((*self.record.get("notes", ()), *self.notes)))
 
     def _terms(self) -> str:
-        terms = self.record.get("explain", {}).get("terms", ())
+        explained, path = self._explained()
+        terms, changed = explained.get("terms", ()), self.record.get("explain", {}).get("changed")
         if not terms:
             return ""
-        table = Table("Every term: equation, numbers, result", terms, ("explain", "terms"))
-        return _details(f"{len(terms)} terms", table.html())
+        table = Table("Every term: equation, numbers, result", terms, (*path, "terms"))
+        told = _details(f"{len(terms)} terms", table.html())
+        if not changed:
+            return told
+        first = Table("Terms that changed", changed, ("explain", "changed"))
+        return _details(f"{len(changed)} terms that changed", first.html()) + told
+
+    def _explained(self) -> tuple[Record, tuple[str, ...]]:
+        """What `--explain` gives, of a change what there is after it; and its place in the data."""
+        explained = self.record.get("explain", {})
+        side = next((name for name in ("after", "before") if explained.get(name)), None)
+        return (explained[side], ("explain", side)) if side else (explained, ("explain",))
 
     def _provenance(self) -> str:
         """The constants with their sources, and how many have which status."""
-        explained = self.record.get("explain", {}).get("constants", ())
+        explained = self._explained()[0].get("constants", ())
         found = explained or self.constants
         if not found:
             return ""
@@ -197,7 +209,8 @@ def _details(summary: str, body: str) -> str:
     return f"<details><summary>{escape(summary)}</summary>\n{body}</details>\n"
 
 
-def _paragraphs(prose: Iterable[Sequence[str]]) -> str:
+def paragraphs(prose: Iterable[Sequence[str]]) -> str:
+    """Sentences, and lists under those that have one."""
     return "".join(f"<p>{escape(first)}</p>\n{_list(rest)}" for first, *rest in prose)
 
 
@@ -206,7 +219,8 @@ def _list(lines: Sequence[str]) -> str:
     return f"<ul>{items}</ul>\n" if lines else ""
 
 
-def _told(found: Sequence[tuple[str, str]]) -> str:
+def told(found: Sequence[tuple[str, str]]) -> str:
+    """Facts by name, one a line."""
     pairs = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in found)
     return f'<dl class="told">{pairs}</dl>\n' if pairs else ""
 

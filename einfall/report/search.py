@@ -37,6 +37,21 @@ def _with_text(found: Found) -> dict[str, Any]:
     return {**found.record(), "mapping": mapping_text(found.mapping)}
 
 
+def objectives_table(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Name, time and energy of everything that a search tells of, each once, the best first.
+
+    Mappings have the name of where they come from, kernels theirs and that of their tile.
+    """
+    told = [record["best"], *record.get("shipped", ()), *record.get("candidates", ())]
+    told += record["pareto"] or ()
+    rows: dict[tuple[float, float], dict[str, Any]] = {}
+    for one in told:
+        name = one.get("origin") or f"{one['kernel']} {one['tile'] or ''}".strip()
+        both = {"latency_s": one["latency_s"], "energy_j": one["energy_j"]}
+        rows.setdefault((one["latency_s"], one["energy_j"]), {"name": name, **both})
+    return list(rows.values())
+
+
 def search_text(found: SearchResult, title: str, limit: int) -> str:
     """The best mapping, the proof, the mappings that ship, the Pareto set."""
     rows = [found.best, *sorted(found.shipped, key=lambda f: f.latency_s)]

@@ -63,7 +63,13 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Collectio
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     page = io.StringIO()
-    Console(file=page, width=columns() - 2, color_system=None, highlight=False).print(drawn)
+    Console(
+        file=page,
+        width=columns() - 2,
+        color_system=None,
+        highlight=False,
+        force_jupyter=False,  # in a notebook a console shows its text instead of writing it
+    ).print(drawn)
     return "\n".join(f"  {line}".rstrip() for line in page.getvalue().splitlines())
 
 

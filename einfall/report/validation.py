@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from einfall.report.text import page, paragraph, percent, table
 
@@ -44,6 +45,63 @@ def _statistics(errors: Sequence[float]) -> dict[str, float]:
     """
     n, ranked = len(errors), sorted(errors)
     return {"n": n, "mape": sum(errors) / n, "p90": ranked[ceil(0.9 * n) - 1], "worst": ranked[-1]}
+
+
+# Figures of published numbers ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Values of two origins, case by case: `rows` of case, from and value."""
+
+    name: str
+    title: str
+    label: str
+    unit: str
+    better: Literal["lower", "higher"]
+    rows: Sequence[Mapping[str, Any]]
+
+
+def beside_each_other(record: Mapping[str, Any]) -> Beside | None:
+    """Some of the values of a comparison, published or simulated and ours; None if it has none.
+
+    Of FuseMax the time of attention by configuration, of the first model at its longest length; of
+    optics the bits that waves leave.
+    """
+    rows = record["rows"]
+    if record["against"] == "optics":
+        names = {"simulated": "simulated_bits", "stated": "stated_bits"}
+        told = [side for row in rows for side in _sides(row["machine"], row, names)]
+        title = "Bits of the output that waves through lenses and mask leave"
+        return Beside("bits_of_the_output", title, "Bits", "bit", "higher", told)
+    if record["against"] != "fusemax":
+        return None
+    times = [r for r in rows if (r["kernel"], r["metric"]) == ("attention", "latency")]
+    if not times:
+        return None
+    place = times[0]["model"], times[-1]["seq_len"]
+    names = {"published": "published", "ours": "predicted"}
+    shown = [row for row in times if (row["model"], row["seq_len"]) == place]
+    told = [side for row in shown for side in _sides(row["config"], row, names)]
+    title = f"Attention of {place[0]} at {place[1]}, published and ours"
+    return Beside("published_and_ours", title, "Time", "s", "lower", told)
+
+
+def _sides(case: str, row: Mapping[str, Any], names: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [{"case": case, "from": name, "value": row[column]} for name, column in names.items()]
+
+
+def kernels_table(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Published kernel times as figures of validations want them; none where there are none."""
+    return [
+        {
+            "kernel": row["pattern"],
+            "machine": row["gpu"],
+            "case": row["case"],
+            **{name: row[name] for name in ("predicted_ms", "measured_ms", "error")},
+        }
+        for row in record.get("kernels", ())
+    ]
 
 
 # Timings of GPU kernels ---------------------------------------------------------------------------

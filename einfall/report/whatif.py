@@ -32,7 +32,7 @@ def whatif_text(record: Record) -> str:
 
 def _title(record: Record) -> str:
     """The machine and its change, and the sizes, once where all cascades have the same."""
-    changed = ", ".join(f"{path} = {value}" for path, value in record["overrides"].items())
+    changed = changes(record)
     mask = "" if record["mask"] == "dense" else f", mask {record['mask']}"
     how = ", event simulation" if record["simulated"] else ""
     head = f"{record['machine']}{f' with {changed}' if changed else ''}{mask}{how}"
@@ -249,21 +249,29 @@ def tornado_figure(record: Record) -> Figure:
     """The bars of every cascade, one below the other."""
     from einfall.plots import tornado_figure as drawn
 
-    changed = ", ".join(f"{path} = {value}" for path, value in record["overrides"].items())
+    changed = changes(record)
     machine = f"{record['machine']}{f' with {changed}' if changed else ''}"
     share = f"{100 * record['tornado']:.3g} %"
-    cases = {
-        row["cascade"]: {
-            name: [
-                _bar(effect, row["tornado"]["base"], what) for effect in row["tornado"]["effects"]
-            ]
-            for name, what in (("time", "latency_s"), ("energy", "energy_j"))
-        }
-        for row in record["rows"]
-        if row["tornado"]
-    }
+    cases: dict[str, dict[str, list[Record]]] = {}
+    for bar in tornado_table(record):
+        panels = cases.setdefault(bar["cascade"], {})
+        panels.setdefault(bar["quantity"], []).append(bar)
     title = f"What each number of {machine} changes, moved by {share}"
     return drawn(cases, title=title, sides=(f"{share} less", f"{share} more"))
+
+
+def tornado_table(record: Record) -> list[dict[str, Any]]:
+    """A record for each bar: a number of the machine, what it does to time or energy, as a ratio.
+
+    A cascade on which no number has an effect has none.
+    """
+    return [
+        {"cascade": row["cascade"], "quantity": name, **_bar(effect, row["tornado"]["base"], what)}
+        for row in record["rows"]
+        if row["tornado"]
+        for name, what in (("time", "latency_s"), ("energy", "energy_j"))
+        for effect in row["tornado"]["effects"]
+    ]
 
 
 def _bar(effect: Record, base: Record, what: str) -> dict[str, Any]:
@@ -273,3 +281,44 @@ def _bar(effect: Record, base: Record, what: str) -> dict[str, Any]:
         s: None if now is None or not base[what] else now / base[what] for s, now in sides.items()
     }
     return {"name": effect["path"], "text": effect["text"], **ratios}
+
+
+def changes(record: Record) -> str:
+    """What is set anew, as one reads it."""
+    return ", ".join(f"{path} = {value}" for path, value in record["overrides"].items())
+
+
+def latency_table(record: Record) -> list[dict[str, Any]]:
+    """A record for each cascade and side of the change: its time, and what binds."""
+    return [
+        {
+            "cascade": row["cascade"],
+            "when": side,
+            "latency_s": row[side]["latency_s"],
+            "bound": row[side]["bound"],
+        }
+        for row in record["rows"]
+        for side in ("before", "after")
+        if row[side]
+    ]
+
+
+def unit_table(record: Record) -> list[dict[str, Any]]:
+    """A record for each cascade, side of the change and unit: the unit's busy time, and the whole.
+
+    Where there are several cascades, the case names them.
+    """
+    several = len(record["rows"]) > 1
+    return [
+        {
+            "case": f"{row['cascade']}, {side}" if several else side,
+            "unit": unit,
+            "busy_s": busy_s,
+            "latency_s": row[side]["latency_s"],
+            "bound": row[side]["bound"],
+        }
+        for row in record["rows"]
+        for side in ("before", "after")
+        if row[side]
+        for unit, busy_s in row[side]["busy_s"].items()
+    ]

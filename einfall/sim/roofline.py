@@ -9,7 +9,8 @@ own, as the FLOP a second of the whole if that unit were never idle. So every ro
 and since no unit needs longer than all takes, no estimate reaches above a roof. An exponential unit
 is flat at FLOP an exponential · exponentials a second.
 
-Left out: the power cap (roofs of a GPU are at its highest clock) and the instructions of loops.
+Left out: the power cap (roofs of a GPU are at its highest clock), its FP32 lanes unless they do the
+products, and the instructions of loops.
 
 Source:
     Williams, Waterman, Patterson, "Roofline", CACM 2009; with levels: Ilic, Pratas, Sousa,
@@ -185,7 +186,7 @@ def _points(array: SpatialArray, phase: Phase, task: Task, ops: Mapping[str, int
 
 
 def on_gpu(e: GpuEstimate) -> Work:
-    """Tensor cores, exponential unit and FP32 lanes at the highest clock; shared memory, L2, HBM.
+    """Tensor cores and exponential unit at the highest clock; shared memory, L2 and HBM.
 
     A pipe needs the cycles that are counted, or those that its fit found where they are fewer.
     """
@@ -194,13 +195,11 @@ def on_gpu(e: GpuEstimate) -> Work:
     peak_s = e.flops / (e.peak_flops_per_clock * boost)
     moved = e.traffic_bytes
     shared = gpu.shared_bytes_per_clock * boost
-    others = (unit for unit in ("fma",) if unit != e.product_unit and unit in needs)
     return Work(
         e.flops,
         (
             Unit(f"{e.product_unit} {e.problem.dtype}", peak_s),
             *([Unit("mufu", needs["mufu"], "exp")] if "mufu" in needs else []),
-            *(Unit(name, needs[name]) for name in others),
         ),
         (
             Level("shared", shared, needs.get("shared", 0.0) * shared, "shared"),

@@ -13,11 +13,11 @@ Left out: control, the network's own time, conflicts between banks, DRAM pages a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, TypeAlias
 
 from einfall.einsum_cascades.counts import ops_per_output, ops_per_point
 from einfall.einsum_cascades.einsum import Access, Cascade, Einsum
@@ -110,10 +110,10 @@ def _visits(
     return Visits(tuple(masks) if heads else tuple(masks[:1]), queries, keys, tile, heads)
 
 
-def lower_group(context: GroupContext) -> Phase:
-    """The tasks of a group at its sizes."""
+def lower_group(context: GroupContext, keep: Keep | None = None) -> Phase:
+    """The tasks of a group at its sizes; `keep` may know their drafts from another group."""
     published = context.group.published if context.accounting.published else None
-    drafts = context.known("drafts", lambda: tuple(_drafts(context)))
+    drafts = context.known("drafts", lambda: tuple(_drafts(context, keep or _make)))
     return Phase(
         name=context.group.name,
         nest=context.nest,
@@ -122,12 +122,12 @@ def lower_group(context: GroupContext) -> Phase:
         stages=published.stages if published else (),
         ideal=context.accounting.published,
         charges=register_charges(context) if published else {},
-        tally=context.known("tally", lambda: tally(draft.task for draft in drafts)),
+        tally=None if keep else context.known("tally", lambda: tally(d.task for d in drafts)),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
+class Draft:
     """A task of a group but for the time in which its result crosses the array.
 
     That depends on sizes: `cycles` and, for each of the `sides` that it passes, the lanes in use
@@ -148,19 +148,32 @@ class _Draft:
         return replace(self.task, latency_s=cycles / context.machine.clock_hz)
 
 
-def _drafts(context: GroupContext) -> Iterator[_Draft]:
-    """Tasks in program order: each load before its first reader, then the rest."""
+Keep: TypeAlias = Callable[[str, Callable[[], Draft]], Draft]
+"""What is asked for the draft of a task of a name: it answers, or has it made."""
+
+
+def _make(name: str, make: Callable[[], Draft]) -> Draft:
+    return make()
+
+
+def _drafts(context: GroupContext, keep: Keep) -> Iterator[Draft]:
+    """Tasks in program order: each load before its first reader, then the rest.
+
+    The draft of a load rests on the loop inside which the tensor is kept and on its readers; that
+    of an Einsum on its own binding, the units of those that it reads and that read it, on whether
+    it is fresh, and where its operands and its result live; that of a store on where that lives.
+    """
     loaded: set[str] = set()
     for einsum in context.einsums:
         for name in dict.fromkeys(a.tensor for a in einsum.operands):
             if name not in loaded and _is_loaded(context, name):
-                yield _Draft(_load(context, name))
+                yield keep(_load_name(name), partial(_load, context, name))
                 loaded.add(name)
-        yield _EinsumTask(context, einsum).draft()
+        yield keep(einsum.name, _EinsumTask(context, einsum).draft)
         if einsum.name in context.results or context.level(einsum.name) in ("spilled", "stream"):
-            yield _Draft(_store(context, einsum.name))
+            yield keep(f"store {einsum.name}", partial(_store, context, einsum.name))
     stages = context.group.published.stages if context.accounting.published else ()
-    yield from (_Draft(_drain(context, name)) for stage in stages for name in stage if " " in name)
+    yield from (_drain(context, name) for stage in stages for name in stage if " " in name)
 
 
 # --- Einsums -------------------------------------------------------------------------------------
@@ -249,8 +262,8 @@ class _EinsumTask:
         skipped = {x.rank for x in self.context.nest.loops if x.name not in self.at}
         return bool(skipped & self.context.awaited_ranks(self.einsum))
 
-    def draft(self) -> _Draft:
-        return _Draft(self._task(), *self._crossing())
+    def draft(self) -> Draft:
+        return Draft(self._task(), *self._crossing())
 
     def _task(self) -> Task:
         clock = self.context.machine.clock_hz
@@ -401,7 +414,7 @@ class _EinsumTask:
                 yield from (Dep(access.tensor, loop=name) for name in loops[-1:])
 
     def _crossing(self) -> tuple[Number, tuple[tuple[Work, Number], ...]]:
-        """Way of a result across the array, where another unit or a memory needs it: see `_Draft`.
+        """Way of a result across the array, where another unit or a memory needs it: see `Draft`.
 
         Inside the array results follow each other like waves, in place. A result that leaves goes
         down its column; made of operands from the edges alone it is late by their way across the
@@ -437,7 +450,7 @@ def _is_loaded(context: GroupContext, tensor: str) -> bool:
     return context.level(tensor) == "spilled"
 
 
-def _load(context: GroupContext, tensor: str) -> Task:
+def _load(context: GroupContext, tensor: str) -> Draft:
     """Bring the tiles of a tensor from DRAM into the buffer.
 
     A tile that is replaced as a whole waits for a free slot: until the readers of the tile before
@@ -456,7 +469,7 @@ def _load(context: GroupContext, tensor: str) -> Task:
         slots = 2 if context.accounting.double_buffer else 1
         readers = context.readers[tensor]
         after += [Dep(e.name, loop=at[-1], iterations=slots, whole=True) for e in readers]
-    return Task(
+    task = Task(
         name=_load_name(tensor),
         uses=(*_dram_use(context, moved), *_port_use(context, rows)),
         at=at,
@@ -467,9 +480,10 @@ def _load(context: GroupContext, tensor: str) -> Task:
             *_dram_counts(context, moved),
         ),
     )
+    return Draft(task)
 
 
-def _store(context: GroupContext, tensor: str) -> Task:
+def _store(context: GroupContext, tensor: str) -> Draft:
     """Write a finished tile of a tensor to DRAM; from the buffer it takes row reads, too."""
     einsum = _EinsumTask(context, context.own[tensor])
     dims = context.dims_of(tensor)
@@ -480,7 +494,7 @@ def _store(context: GroupContext, tensor: str) -> Task:
     if context.level(tensor) == "buffer" and not context.accounting.published:
         rows = [("read", words.scaled(1 / context.row_words), None)]
     moved = [("write", words)]
-    return Task(
+    task = Task(
         name=f"store {tensor}",
         uses=(*_dram_use(context, moved), *_port_use(context, rows)),
         at=at,
@@ -492,14 +506,16 @@ def _store(context: GroupContext, tensor: str) -> Task:
             *_dram_counts(context, moved),
         ),
     )
+    return Draft(task)
 
 
-def _drain(context: GroupContext, name: str) -> Task:
+def _drain(context: GroupContext, name: str) -> Draft:
     """The stall of an array that drains the result of an Einsum before anything else starts."""
     einsum = _EinsumTask(context, context.own[name.split()[-1]])
     unit = context.unit(einsum.einsum)
     once = Work(unit.rows * einsum.cycles_per_point / context.machine.clock_hz, einsum.trips)
-    return Task(name=name, uses=(Use(einsum.resource, once),), at=einsum.at, useful_s=Work(0))
+    uses = (Use(einsum.resource, once),)
+    return Draft(Task(name=name, uses=uses, at=einsum.at, useful_s=Work(0)))
 
 
 def _port_use(context: GroupContext, rows: list) -> list[Use]:

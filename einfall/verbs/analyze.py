@@ -36,7 +36,7 @@ def _analyze(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
 
     cascade = mistakes.note(lambda: load(args.cascade))
     if args.mask is not None:
-        cascade = mistakes.note(lambda: read_masked(cascade, args.mask))
+        cascade = mistakes.note(lambda: read_masked(cascade, args.mask)) or cascade
     shape = mistakes.note(lambda: read_shape(args.shape)) if args.shape is not None else None
     tiles = mistakes.note(lambda: read_tiles(args.tile, args.shape is not None)) or {}
     word_bytes = mistakes.note(lambda: read_word_bytes(args.word or WORD)) or 0.0

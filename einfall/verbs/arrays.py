@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,7 @@ def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
 def searched(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
     """The answer to `search`."""
     from einfall.files import write_texts
+    from einfall.report.drawings import search_drawings
     from einfall.report.search import mapping_text, search_record, search_text
     from einfall.sim.search import search
 
@@ -74,7 +76,12 @@ def searched(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
     sizes = whole_shape(cascade, shape)
     asked = {"cascade": cascade.name, "machine": machine.name, "shape": sizes, "out": args.out}
     title = f"Search of {cascade.name} on {machine.name}"
-    return Answer({**asked, **search_record(found)}, lambda: search_text(found, title, args.limit))
+    record = {**asked, **search_record(found)}
+    return Answer(
+        record,
+        lambda: search_text(found, title, args.limit),
+        drawings=partial(search_drawings, record),
+    )
 
 
 def laddered(

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from einfall.report.files import unwritable
-from einfall.verbs.answers import PICTURES, Answer, Mistakes
+from einfall.verbs.answers import PICTURES, Answer, BadInputError, Mistakes
 from einfall.verbs.figures import save
 from einfall.verbs.kinds import Estimated, kind_of
 from einfall.verbs.questions import question_options
@@ -24,13 +24,17 @@ def _estimate_options(parser: argparse.ArgumentParser) -> None:
     question_options(parser)
     option(parser, "--trace", "FILE.json", "simulate; write the timeline as a Chrome trace")
     option(parser, "--timeline", "FILE.png", "simulate; draw some steps of the timeline")
+    option(parser, "--roofline", "FILE.png", "draw the roofline: units, memories, what is reached")
     parser.add_argument("--explain", action="store_true", help="print every term and its source")
 
 
 def _estimate(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
     mistakes.add(unwritable("--trace", args.trace, (".json",)))
     mistakes.add(unwritable("--timeline", args.timeline, PICTURES))
+    mistakes.add(unwritable("--roofline", args.roofline, PICTURES))
     found = kind_of(args).estimated(args, mistakes)
+    if args.roofline:
+        _write_roofline(found, args.roofline)
     _write_timeline(args, found.simulation, found.title)
     return Answer(
         found.record,
@@ -45,6 +49,20 @@ def _drawings(found: Estimated) -> Iterator[Drawing]:
 
     spans = _longest_phase(found.simulation) if found.simulation else ()
     return estimate_drawings(found.record, spans)
+
+
+def _write_roofline(found: Estimated, path: str) -> None:
+    from einfall.report.drawings import roofline_drawings
+
+    drawing = next(roofline_drawings(found.record), None)
+    if drawing is None:
+        raise BadInputError(
+            [
+                "--roofline: wanted products whose bytes move over a memory or link that takes "
+                f"time, found none of {found.title}; leave it out"
+            ]
+        )
+    save(drawing[1], path)
 
 
 def _write_timeline(args: argparse.Namespace, simulation: Simulation | None, title: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from einfall.verbs.answers import Answer, BadInputError, Mistakes, did_you_mean
@@ -196,6 +197,7 @@ def _without_steps(option: str, found: GpuEstimate) -> str:
 
 def searched(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
     """The answer to `search`: every schedule and tile."""
+    from einfall.report.drawings import search_drawings
     from einfall.report.search import kernels_record, kernels_text
     from einfall.sim.gpu.search import search_kernels
 
@@ -214,9 +216,11 @@ def searched(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
         "dtype": question.dtype,
     }
     title = f"Search of {question.cascade.name} on {question.gpu.name}"
+    record = {**asked, **kernels_record(found, args.objective)}
     return Answer(
-        {**asked, **kernels_record(found, args.objective)},
+        record,
         lambda: kernels_text(found, args.objective, title, args.limit),
+        drawings=partial(search_drawings, record),
     )
 
 

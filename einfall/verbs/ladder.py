@@ -39,7 +39,7 @@ def _ladder(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
     from einfall.validate.gna import CASES
 
     mistakes.add(unwritable("--draw", args.draw, PICTURES))
-    if args.cascade in CASES:
+    if isinstance(args.cascade, str) and args.cascade in CASES:
         return _published(args, mistakes)
     share = mistakes.note(lambda: read_part("--share", args.share))
     ladder, what = (_counted if args.on is None else _on_machine)(args, mistakes)

@@ -45,7 +45,7 @@ def _report(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
     answer = answered(asked, mistakes)
     mistakes.add(_without_record(asked.verb, answer.record))
     mistakes.refuse()
-    return _written(outs[0], _page(asked, words, answer), answer)
+    return written(outs[0], page_of(asked, words, answer), answer)
 
 
 def _split(asked: Sequence[str]) -> tuple[list[str], list[str | None]]:
@@ -70,7 +70,7 @@ def _refused_out(outs: Sequence[str]) -> str | None:
             f"--out: wanted once, found {found}; a page holds tables and figures, "
             "einfall VERB without report writes its own files"
         )
-    return unwritable("--out", outs[0], _PAGES)
+    return refused_page(outs[0])
 
 
 def _without_record(verb: str, record: Mapping[str, Any]) -> str | None:
@@ -79,7 +79,19 @@ def _without_record(verb: str, record: Mapping[str, Any]) -> str | None:
     return f"report: wanted a verb with a record, found {verb}; einfall {verb} prints its answer"
 
 
-def _page(asked: argparse.Namespace, words: Sequence[str], answer: Answer) -> Page:
+def refused_page(out: str) -> str | None:
+    """Why a page cannot be written there; None if it can."""
+    return unwritable("--out", out, _PAGES)
+
+
+def page_of(asked: argparse.Namespace, words: Sequence[str], answer: Answer) -> Page:
+    """The page of an answer that is there: nothing is worked out again.
+
+    Args:
+        asked: The options that were asked with.
+        words: The same as words of the command line.
+        answer: What the verb answered.
+    """
     from einfall.report.page import Drawn, Page
     from einfall.report.text import width
 
@@ -123,7 +135,8 @@ def _constants(asked: argparse.Namespace) -> list[dict[str, Any]]:
     return [constant.record() for constant in constants(machine).values()]
 
 
-def _written(out: str, page: Page, answer: Answer) -> Answer:
+def written(out: str, page: Page, answer: Answer) -> Answer:
+    """Write a page, and tell of it."""
     from einfall.report.files import write
     from einfall.report.page import LARGEST_BYTES
     from einfall.report.text import amount

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,11 +81,13 @@ def _default(args: argparse.Namespace) -> str:
 def _with_published(against: str) -> Answer:
     from importlib import import_module
 
+    from einfall.report.drawings import published_drawings
     from einfall.report.validation import validation_record
 
     found = import_module(f"einfall.validate.{against}").compare()
     record = validation_record(against, found.record())
-    return Answer(record, found.text, code=DONE if found.ok else NO)
+    drawings = partial(published_drawings, record)
+    return Answer(record, found.text, code=DONE if found.ok else NO, drawings=drawings)
 
 
 COMPARISONS: tuple[str, ...] = ("fusemax", "gna", "optics")

@@ -78,6 +78,7 @@ def _answer(
     args: argparse.Namespace, record: dict[str, Any], explained: Sequence[ExplainedChange]
 ) -> Answer:
     """The answer, with the figure that was asked for."""
+    from einfall.report.drawings import whatif_drawings
     from einfall.report.explain_change import changes_record
     from einfall.report.text import page
     from einfall.report.whatif import tornado_figure, whatif_text
@@ -92,6 +93,7 @@ def _answer(
         lambda: page(whatif_text(record), *(change.text() for change in explained)),
         tuple(record["notes"]),
         DONE if fits else NO,
+        drawings=partial(whatif_drawings, record),
     )
 
 

@@ -164,7 +164,6 @@ GALLERY = {
     "heatmap_times": (heatmap_figure, grid(6, 5), {"shown": Heatmap(WIDTH, RATE, TIME)}),
     "heatmap_times_20_16": (heatmap_figure, grid(20, 16), {"shown": Heatmap(WIDTH, RATE, TIME)}),
     "heatmap_40_20": (heatmap_figure, grid(40, 20), {"shown": ON_WIDTH}),
-    "heatmap_one": (heatmap_figure, grid(1, 1), {"shown": ON_WIDTH}),
     "heatmap_gaps": (
         heatmap_figure,
         [row | ({"speedup": None, "bound": None} if i % 5 == 0 else {})
@@ -188,11 +187,6 @@ GALLERY = {
          for i, row in enumerate(curves(("a", "b"), 9))],
         {"shown": BY_KEYS},
     ),
-    "lines_zero": (
-        lines_figure,
-        [{"series": "waste", "keys": 100 * i, "latency_s": 1e-3 * i} for i in range(6)],
-        {"shown": Lines(KEYS, TIME)},
-    ),
     "lines_20": (lines_figure, curves(TWENTY, 40), {"shown": BY_KEYS}),
     "lines_long": (lines_figure, curves((LONG, f"{LONG} 2"), 6), {"shown": BY_KEYS}),
     "bars": (bars_figure, results(CASES), {"shown": TWO}),
@@ -206,11 +200,9 @@ GALLERY = {
         {"shown": TWO},
     ),
     "roofline": (roofline_figure, [*ROOFS, *POINTS], {}),
-    "roofline_roofs": (roofline_figure, ROOFS, {}),
     "roofline_least": (roofline_figure, ROOFS[:1], {}),
     "roofline_20": (roofline_figure, [*ROOFS[:4], *MANY_POINTS], {}),
     "time_stack": (time_stack_figure, busy(CASES), {}),
-    "time_stack_one": (time_stack_figure, busy(("fa3",), ("tensor",)), {}),
     "time_stack_40": (time_stack_figure, busy(FORTY), {}),
     "time_stack_long": (time_stack_figure, busy((LONG, "fa2")), {}),
     "time_stack_zero": (
@@ -222,23 +214,12 @@ GALLERY = {
     "energy_stack": (energy_stack_figure, energies(CASES), {}),
     "energy_stack_one": (energy_stack_figure, energies(("fa3",)), {}),
     "energy_stack_20": (energy_stack_figure, energies(TWENTY), {}),
-    "energy_stack_zero": (
-        energy_stack_figure,
-        [*energies(("fa3",)), {"case": "nothing", "component": "l2", "energy_j": 0.0}],
-        {},
-    ),
     "pareto": (pareto_figure, machines(16), {"shown": OF_PRICE}),
     "pareto_series": (
         pareto_figure,
         machines(16),
         {"shown": Pareto(PRICE, TOKENS, series="maker",
                          size=Quantity("area", "Area", "mm^2"))},
-    ),
-    "pareto_users": (
-        pareto_figure,
-        [{"name": f"TP {2**i}", "user": 20.0 * 1.6**i, "tokens_per_s": 9000 / 1.4**i}
-         for i in range(6)],
-        {"shown": Pareto(Quantity("user", "Speed of a user", "tokens/s", better="higher"), TOKENS)},
     ),
     "pareto_one": (pareto_figure, machines(1), {"shown": OF_PRICE}),
     "pareto_long": (pareto_figure, machines(40, LONG), {"shown": OF_PRICE}),

@@ -245,7 +245,6 @@ def test_what_binds_and_what_is_exposed_make_the_latency_and_the_rest_hides(ax):
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([use("mufu", 1e-3)], "fa3: want a bound of mufu, found 'tensor'"),
         ([use("tensor", -1e-3)], "fa3: tensor: want busy_s from 0, found -0.001"),
         ([use("tensor", 1e-3, latency_s=0.0)], "want latency_s above 0"),
         ([use("tensor", 1e-3), use("mufu", 0, latency_s=1.0)], "want one latency_s and one bound"),
@@ -254,6 +253,11 @@ def test_what_binds_and_what_is_exposed_make_the_latency_and_the_rest_hides(ax):
 def test_wrong_times_are_refused(ax, rows, message):
     with pytest.raises(plots.PlotError, match=message):
         plots.plot_time_stack(rows, ax)
+
+
+def test_a_bound_that_is_no_unit_is_named(ax):
+    plots.plot_time_stack([use("mufu", 1e-3, bound="load/store")], ax)
+    assert texts(ax) == ["2 ms · bound by load/store", "mufu 50 %"]
 
 
 def test_many_cases_show_as_many_hidden_units_as_a_page_has_room_for():

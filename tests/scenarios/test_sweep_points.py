@@ -48,6 +48,17 @@ SWEEPS = {
         "  head_dim: [64, 128]\n"
         "columns: [latency_s, energy_j, bound, clock_hz, power_w, utilization.tensor]\n"
     ),
+    "decode": (
+        "cascade: [attention_1pass, attention_2pass_splitk]\n"
+        "machine: [a100_sxm, h100_sxm, b200]\n"
+        "shape: {head_dim: 128, kv_heads: 8}\n"
+        "axes:\n"
+        "  queries: [1, 4]\n"
+        "  heads: [8, 32, 128]\n"
+        "  batch: [1, 3, 64]\n"
+        "  keys: [100, 4K, 70000]\n"
+        "columns: [latency_s, energy_j, bound, utilization.hbm, traffic_bytes.l2, busy_s.hbm]\n"
+    ),
     "causal": (
         "cascade: attention_1pass\n"
         "machine: a100_sxm\n"
@@ -88,7 +99,7 @@ SWEEPS = {
         "axes: {height: [32, 64], machine.word: [4 bit, 8 bit]}\n"
     ),
 }
-BY_ARRAYS = ("gpu", "tuned", "power", "array", "masked")
+BY_ARRAYS = ("gpu", "tuned", "power", "decode", "array", "masked")
 
 
 def write(tmp_path, name, text):

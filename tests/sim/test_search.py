@@ -22,7 +22,6 @@ from einfall.sim.search.evaluate import (
     energy_j,
     grid_of,
     is_refused,
-    lowered,
     time_s,
 )
 from einfall.sim.search.space import Space, _even_splits
@@ -99,8 +98,8 @@ def costs_of(candidate, grid):
     own, by_hold, registers = candidate.needs(grid)
     needs = own + sum(by_hold[t][h] for t, h in candidate.holds.items())
     fit = (registers & (needs <= machine.buffer.capacity_bytes)).ravel()
-    phase = lowered(context)
-    time, energy = time_s(phase, grid.shape), energy_j(context, phase, grid.shape)
+    phase = candidate.phase(grid)
+    time, energy = time_s(phase, grid.shape), energy_j(machine, phase, grid.shape)
     split = [None] * grid.count
     if grid.split is not None:
         split = np.broadcast_to(grid.split, grid.shape).ravel().tolist()
@@ -259,10 +258,10 @@ def test_what_is_costed_for_many_tiles_is_what_estimate_costs_for_one():
         assert candidate.is_legal
         if is_refused(context):
             continue
-        phase = lowered(context)
+        phase = candidate.phase(grid)
         time, energy = (
             time_s(phase, grid.shape).ravel(),
-            energy_j(context, phase, grid.shape).ravel(),
+            energy_j(question.machine, phase, grid.shape).ravel(),
         )
         own, by_hold, _ = candidate.needs(grid)
         used = (own + sum(by_hold[t][h] for t, h in holds.items())).ravel()

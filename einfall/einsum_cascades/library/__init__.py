@@ -24,8 +24,8 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in found if path.suffix == _SUFFIX))
 
 
-def load(name_or_path: str | Path) -> Cascade:
-    """The cascade of the library with this name, or the one in a file.
+def load(name_or_path: str | Path | Cascade) -> Cascade:
+    """The cascade of the library with this name, or the one in a file; a cascade is itself.
 
     A name of the library is read once. All else that ends in `.cascade`, has a folder in it or is
     there on disk is a file, and read anew each time.
@@ -36,6 +36,8 @@ def load(name_or_path: str | Path) -> Cascade:
     >>> load("attention_1pass").einsums[0].name
     'BQK'
     """
+    if isinstance(name_or_path, Cascade):
+        return name_or_path
     name, path = str(name_or_path), Path(name_or_path)
     if name in names():
         return _from_library(name)

@@ -22,9 +22,18 @@ from einfall.scenarios.sweeps.axes import MACHINE
 from einfall.sim import choice
 from einfall.sim.accounting import MODES
 from einfall.sim.estimate import estimate
-from einfall.sim.gpu.asked import FEW_ROWS, FORWARD, Asked, ask, known_kernel, own_fields
+from einfall.sim.gpu.asked import (
+    DECODE,
+    FEW_ROWS,
+    FORWARD,
+    SERVES,
+    Asked,
+    ask,
+    known_kernel,
+    own_fields,
+)
 from einfall.sim.gpu.estimate import estimate as gpu_estimate
-from einfall.sim.gpu.many import launches
+from einfall.sim.gpu.many import IN_STEPS, launches
 from einfall.sim.gpu.schedule import KernelSchedule, ScheduleError
 from einfall.sim.mapping import Mapping as Mapped
 from einfall.sim.mapping import MappingError
@@ -195,7 +204,7 @@ def _arrays(case: Case) -> frozenset[str]:
     if kind == "gpu":
         causal = mask is not None and own_fields(mask.spec) == {"causal": True}
         named = case.mapping != choice.BEST  # which is a kernel of its own at each point
-        fits = named and case.cascade.name == "attention_1pass" and (mask is None or causal)
+        fits = named and case.cascade.name in SERVES["decode"] and (mask is None or causal)
         if not fits or (causal and not case.closed_form):
             return _NONE
         return _LENGTHS | {"kv_heads"} | _GPU | _tensor_rates(case.machine)
@@ -260,7 +269,8 @@ def _which_kernel(case: Case, sizes: Mapping[str, Any], gpu: Any) -> np.ndarray:
     code = few + np.zeros(())
     if case.cascade.mask:  # one query sees every key; more queries than keys see none at first
         code = 3 * code + (sizes["keys"] < sizes["queries"]) + 2 * (sizes["queries"] == 1)
-    able = (case.mapping,) if case.mapping else FORWARD[gpu.generation]
+    by_default = (*FORWARD[gpu.generation], *DECODE[gpu.generation])
+    able = (case.mapping,) if case.mapping else tuple(dict.fromkeys(by_default))
     for kernel in (k for k in map(known_kernel, able) if k.otherwise):
         blocks = sizes["batch"] * sizes["heads"] * ceil_div(sizes["queries"], 64)
         code = 2 * code + (group >= kernel.least_group)
@@ -278,7 +288,7 @@ def _launches(
     """Points that all run the same kernel."""
     first = {key: int(np.ravel(size)[0]) for key, size in sizes.items()}
     asked = ask(case.cascade, first, gpu, mapping=case.mapping, dtype=case.dtype or "bf16")
-    if not _has_closed_form(asked, sizes):
+    if not _has_closed_form(asked, sizes, masked=case.cascade.mask is not None):
         return _one_by_one(case, sizes, gpu, varied, dims)
     numbers = ("batch", "heads", "kv_heads", "queries", "keys")
     problem = replace(asked.problem, **{k: sizes[k] for k in numbers})
@@ -286,11 +296,13 @@ def _launches(
     return columns_of(launches(asked.kernel, array, problem, asked.fit.parameters), case.columns)
 
 
-def _has_closed_form(asked: Asked, sizes: Mapping[str, Any]) -> bool:
+def _has_closed_form(asked: Asked, sizes: Mapping[str, Any], *, masked: bool) -> bool:
     """Whether `launches` answers for the kernel and mask."""
     kernel: KernelSchedule = asked.kernel
-    if kernel.does != "fused" or asked.problem.visited is not None:
+    if kernel.does not in IN_STEPS or asked.problem.visited is not None:
         return False
+    if kernel.does == "decode":  # a mask leaves out keys, but none for the last query
+        return asked.problem.window is None and (not masked or bool(np.all(sizes["queries"] == 1)))
     if not asked.problem.causal:
         return True
     whole = kernel.skips and kernel.mask_block is None and not kernel.masks_all

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import ceil, log2, sqrt
+
+import numpy as np
 
 from einfall.hw_models.gpu import Gpu
 from einfall.sim.gpu import steps
@@ -13,7 +14,7 @@ from einfall.sim.gpu.memory import Traffic, resident, written_back
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, Tile
 from einfall.sim.gpu.terms import Terms
-from einfall.sim.numeric import Number
+from einfall.sim.numeric import Number, ceil_div, floor_div, is_array, largest, maximum, minimum
 
 LOADED_LATENCY_S = 0.8e-6  # assumption: of HBM under load; 0.29 us on an idle H100
 XQA_LEAST_KEYS = 128  # published: TensorRT-LLM repository, kMinHistoryTokensPerBlock
@@ -51,8 +52,8 @@ def lower(
     tile = kernel.tile(problem, gpu.generation)
     heads, tiles, splits = split(kernel, gpu, problem)
     places = gpu.sms * tile.blocks_per_sm
-    waves, each = ceil(heads * splits / places), ceil(tiles / splits)
-    sharing = max(1, min(tile.blocks_per_sm, ceil(heads * splits / gpu.sms)))
+    waves, each = ceil_div(heads * splits, places), ceil_div(tiles, splits)
+    sharing = maximum(1, minimum(tile.blocks_per_sm, ceil_div(heads * splits, gpu.sms)))
     mean = heads * tiles / places
     return Lowered(
         step=steps.step(kernel, tile, problem, gpu),
@@ -65,28 +66,34 @@ def lower(
         streams=tile.warps / 4,
         through_registers=int(kernel.path == "mma_sync"),
         flops=steps.flops_of_step(kernel, tile, problem),
-        combines=0 if splits == 1 else splits if kernel.combine == "each" else 1,
+        combines=(splits > 1) * (splits if kernel.combine == "each" else 1),
         casts=int(problem.kv_dtype == "fp8" and problem.dtype != "fp8"),
         missed=(1 - _hit(kernel, problem, gpu)) * miss_cycles_per_kib(kernel, gpu, tile, problem),
     )
 
 
-def split(kernel: KernelSchedule, gpu: Gpu, problem: Problem) -> tuple[int, int, int]:
+def split(kernel: KernelSchedule, gpu: Gpu, problem: Problem) -> tuple[Number, Number, Number]:
     """Row tiles over all heads, key tiles of each, and into how many parts these are split."""
     tile = kernel.tile(problem, gpu.generation)
     rows = problem.queries * (problem.group if kernel.pack_gqa else 1)
     heads = problem.batch * (problem.kv_heads if kernel.pack_gqa else problem.heads)
-    heads = int(heads) * ceil(rows / tile.rows)
-    keys = problem.keys if problem.window is None else min(problem.keys, problem.window)
-    tiles = ceil(keys / tile.keys)
+    heads = _whole(heads * ceil_div(rows, tile.rows))
+    keys = problem.keys if problem.window is None else minimum(problem.keys, problem.window)
+    tiles = _whole(ceil_div(keys, tile.keys))
     if problem.splits is not None:
-        return heads, tiles, min(problem.splits, tiles)
+        return heads, tiles, minimum(problem.splits, tiles)
     if kernel.splits in BY_LENGTH:
-        return heads, tiles, min(BY_LENGTH[kernel.splits](kernel, heads, keys, gpu.sms), tiles)
+        splits = BY_LENGTH[kernel.splits](kernel, heads, keys, gpu.sms)
+        return heads, tiles, minimum(splits, tiles)
     return heads, tiles, split_count(kernel, heads, tiles, gpu.sms * tile.blocks_per_sm)
 
 
-def splits_by_log(kernel: KernelSchedule, heads: int, keys: Number, sms: int) -> int:
+def _whole(x: Number) -> Number:
+    """A count as it is, a single one as an integer."""
+    return x if is_array(x) else int(x)
+
+
+def splits_by_log(kernel: KernelSchedule, heads: Number, keys: Number, sms: int) -> Number:
     """Parts of the keys of a head where they grow with the logarithm of the length.
 
         ⌈SMs · max(1, log₂(keys / 64)) / heads⌉, at most `max_splits`
@@ -97,11 +104,11 @@ def splits_by_log(kernel: KernelSchedule, heads: int, keys: Number, sms: int) ->
     >>> splits_by_log(kernel, heads=256, keys=8192, sms=148)
     5
     """
-    wanted = ceil(int(sms * max(1.0, log2(keys / 64))) / heads)
-    return min(kernel.max_splits, wanted)
+    wanted = ceil_div(np.floor(sms * maximum(1.0, np.log2(keys / 64))), heads)
+    return _whole(minimum(kernel.max_splits, wanted))
 
 
-def splits_by_waves(kernel: KernelSchedule, heads: int, keys: Number, sms: int) -> int:
+def splits_by_waves(kernel: KernelSchedule, heads: Number, keys: Number, sms: int) -> Number:
     """Parts of the keys of a head where they may take several waves.
 
         n = keys / 128;  min(n, √(8·n)), and no more than make 8 waves of the SMs
@@ -114,20 +121,21 @@ def splits_by_waves(kernel: KernelSchedule, heads: int, keys: Number, sms: int) 
     >>> splits_by_waves(kernel, heads=128, keys=16384, sms=132)
     8
     """
-    least = int(keys // XQA_LEAST_KEYS)
-    wanted = max(1, min(least, round(sqrt(8 * least))))
+    least = floor_div(keys, XQA_LEAST_KEYS)
+    wanted = maximum(1, minimum(least, np.round(np.sqrt(8 * least))))
     waves = heads * wanted / sms
-    return max(1, min(kernel.max_splits, int(wanted / max(1.0, waves / XQA_WAVES))))
+    fewer = np.floor(wanted / maximum(1.0, waves / XQA_WAVES))
+    return _whole(maximum(1, minimum(kernel.max_splits, fewer)))
 
 
-BY_LENGTH: Mapping[str, Callable[[KernelSchedule, int, Number, int], int]] = {
+BY_LENGTH: Mapping[str, Callable[[KernelSchedule, Number, Number, int], Number]] = {
     "log": splits_by_log,
     "waves": splits_by_waves,
 }
 """Rules that go by the length of the keys, by their name in a schedule."""
 
 
-def split_count(kernel: KernelSchedule, heads: int, tiles: int, places: int) -> int:
+def split_count(kernel: KernelSchedule, heads: Number, tiles: Number, places: int) -> Number:
     """Into how many parts the keys of a head are split.
 
     `efficiency`: none if heads fill 80 % of the places; otherwise the fewest whose last wave is
@@ -139,20 +147,39 @@ def split_count(kernel: KernelSchedule, heads: int, tiles: int, places: int) -> 
     >>> split_count(kernel, heads=8, tiles=64, places=132)
     16
     """
-    if kernel.splits == "none" or tiles < kernel.least_tiles:
-        return 1
-    most = min(kernel.max_splits, places, tiles)
+    few = tiles >= kernel.least_tiles
+    most = minimum(kernel.max_splits, places, tiles)
     if kernel.splits == "fill":
-        return max(1, min(most, places // heads))
-    if heads >= 0.8 * places:
-        return 1
-    filled = {}
-    for n in range(1, most + 1):
-        if n == 1 or ceil(tiles / n) != ceil(tiles / (n - 1)):
-            waves = heads * n / places
-            filled[n] = waves / ceil(waves)
-    best = max(filled.values())
-    return next(n for n, efficiency in filled.items() if efficiency >= 0.85 * best)
+        wanted = maximum(1, minimum(most, floor_div(places, heads)))
+    else:
+        few = few & (heads < 0.8 * places)
+        if kernel.splits == "none" or not np.any(few):
+            return 1
+        wanted = _well_filled(heads, tiles, places, most)
+    return _whole(few * wanted + (1 - few))
+
+
+def _well_filled(heads: Number, tiles: Number, places: int, most: Number) -> Number:
+    """The fewest parts, up to `most`, whose last wave is within 85 % of the best filled.
+
+    Parts of which the longest is no shorter than with one part less are left out.
+    """
+
+    def filled(n: int) -> Number:
+        waves = heads * n / places
+        counts = n <= most
+        if n > 1:
+            counts = counts & (ceil_div(tiles, n) != ceil_div(tiles, n - 1))
+        return counts * waves / ceil_div(waves, 1)
+
+    numbers = range(1, int(largest(most)) + 1)
+    best, fewest = filled(1), 1
+    for n in numbers[1:]:
+        best = maximum(best, filled(n))
+    for n in reversed(numbers):
+        enough = filled(n) >= 0.85 * best
+        fewest = enough * n + (1 - enough) * fewest
+    return fewest
 
 
 def miss_cycles_per_kib(kernel: KernelSchedule, gpu: Gpu, tile: Tile, problem: Problem) -> float:
@@ -196,13 +223,11 @@ def _hit(kernel: KernelSchedule, problem: Problem, gpu: Gpu) -> Number:
     return 0.0 if problem.cold else resident(kv_bytes(kernel, problem), gpu)
 
 
-def _traffic(kernel: KernelSchedule, problem: Problem, gpu: Gpu, splits: int) -> Traffic:
+def _traffic(kernel: KernelSchedule, problem: Problem, gpu: Gpu, splits: Number) -> Traffic:
     hit = _hit(kernel, problem, gpu)
     again: Number = 1 if kernel.pack_gqa else problem.group
-    partial: Number = 0
-    if splits > 1:
-        rows = problem.batch * problem.heads * problem.queries
-        partial = 2 * 4 * rows * (problem.value_dim + 1) * splits
+    rows = problem.batch * problem.heads * problem.queries
+    partial = (splits > 1) * 2 * 4 * rows * (problem.value_dim + 1) * splits
     once = kv_bytes(kernel, problem)
     hbm = once * (1 - hit) + problem.qo_bytes
     if problem.cold:

@@ -201,8 +201,8 @@ class GpuEstimate:
     def bound(self) -> str:
         """What stops it: a pipe, `hbm`, `l2`, `latency`, or `launch` and `host` around the work.
 
-        `latency` are steps that wait for each other, and SMs for the last one, while neither a pipe
-        nor a memory works for half of the SMs' time.
+        `latency` are steps that wait for each other, blocks that begin and end, and SMs that wait
+        for the last one, while neither a pipe nor a memory works for half of the SMs' time.
         """
         named = self.burst.bound
         if named == "memory":
@@ -393,7 +393,7 @@ def _tiles(
         return {}
     if kernel.does == "fused":
         return {"M": fused.chosen(kernel, gpu, problem, fit).keys}
-    _, tiles, splits = decode.split(kernel, gpu, problem)
+    tiles, splits = map(int, decode.split(kernel, gpu, problem)[1:])
     tile = kernel.tile(problem, gpu.generation)
     if cascade.name == "attention_2pass_splitk":  # there a part of M is a worker's, not a tile
         return {"M": min(int(problem.keys), -(-tiles // splits) * tile.keys)}

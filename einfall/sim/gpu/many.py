@@ -1,4 +1,4 @@
-"""Many launches of one fused kernel at once: what `GpuEstimate` answers for one, as arrays.
+"""Many launches of one kernel at once: what `GpuEstimate` answers for one, as arrays.
 
 For a dense problem every number is that of `estimate`. Under a causal mask the blocks are spread
 over the SMs by the closed form, not one by one, so that the time is near that of `estimate`, not
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from einfall.hw_models.gpu import Gpu
+from einfall.sim.gpu import decode
 from einfall.sim.gpu.lowered import Lowered, busy, cycles, with_parameters, work
 from einfall.sim.gpu.power import Work, clock_hz, energy_j
 from einfall.sim.gpu.problem import Problem
@@ -22,6 +23,9 @@ from einfall.sim.gpu.schedule import KernelSchedule, Parameters, ScheduleError
 from einfall.sim.gpu.sweep import lower
 from einfall.sim.gpu.terms import HALF
 from einfall.sim.numeric import Number, is_array, maximum
+
+IN_STEPS = ("fused", "decode")
+"""What kernels do whose launches are blocks of steps, with numbers or arrays."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,10 @@ class Launches:
         fit, side = self.fit, self.launch.side_bytes
         passes = fit.side_passes * side / self.gpu.hbm.achievable_bytes_per_s
         around = {"launch": fit.launch_s, "side passes": passes}
+        around |= {
+            "combine": self.launch.combines * fit.combine_s,
+            "cast": self.launch.casts * fit.cast_s,
+        }
         side_of, pipes = _longest(sides), busy(self.launch, fit)
         memory = _longest({name: self.busy_s[name] for name in ("hbm", "l2")})
         waits = np.where(sides["memory"] >= HALF * sides["compute"], memory, "latency")
@@ -110,13 +118,13 @@ def launches(kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters
     """Many launches, each in the tile that a tuner finds fastest for it.
 
     Args:
-        kernel: A fused schedule.
+        kernel: A fused schedule, or one of decode.
         gpu: Its rates of HBM, L2 and an SM's pipes may be arrays.
         problem: Batch, heads and lengths may be arrays; dense or causal.
         fit: Parameters of the kernel.
 
     Raises:
-        ScheduleError: The kernel is not fused, or the mask is another one.
+        ScheduleError: The kernel is another one, or the mask is.
 
     >>> from einfall.hw_models import load as load_machine
     >>> from einfall.sim.gpu.asked import fit_for
@@ -127,10 +135,13 @@ def launches(kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters
     >>> found.bound.tolist()
     ['tensor', 'tensor']
     """
-    if kernel.does != "fused" or problem.visited is not None or problem.window is not None:
-        raise ScheduleError("wanted a fused kernel, dense or causal, for a sweep over shapes")
-    tiles = kernel.candidates(problem, gpu.generation)
-    ways = [lower(kernel, gpu, problem, fit, tile) for tile in tiles]
+    if kernel.does not in IN_STEPS or problem.visited is not None or problem.window is not None:
+        raise ScheduleError("wanted a fused or decode kernel, dense or causal, for many shapes")
+    if kernel.does == "decode":
+        ways = [decode.lower(kernel, gpu, problem, fit)]
+    else:
+        tiles = kernel.candidates(problem, gpu.generation)
+        ways = [lower(kernel, gpu, problem, fit, tile) for tile in tiles]
     launch = ways[0]
     if len(ways) > 1:
         times = np.broadcast_arrays(*(cycles(way, fit) for way in ways))

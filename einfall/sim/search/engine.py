@@ -40,9 +40,7 @@ from einfall.sim.search.evaluate import (
     Grid,
     energy_j,
     grid_of,
-    is_refused,
     least_time_s,
-    lowered,
     time_s,
 )
 from einfall.sim.search.result import OBJECTIVES, Found, Proof, SearchResult
@@ -325,7 +323,7 @@ class _Search:
         """All tiles, holds and depths of a candidate; its bounds know nothing of the depth."""
         run, proof = candidate.run, self.proof
         ways = count // grid.count * len(depths)
-        if not candidate.is_legal or is_refused(candidate.context(grid)):
+        if not candidate.is_legal or candidate.is_refused(grid):
             proof.illegal += ways * grid.count
             return
         needs, registers = candidate.least_bytes(grid, depths)
@@ -344,14 +342,13 @@ class _Search:
 
     def _least_cost(self, candidate: Candidate, grid: Grid) -> tuple[Array, Array]:
         """Least time and energy, whatever the depth and the holds; nought of what is not asked."""
-        context = candidate.context(grid)
-        phase = lowered(context)
+        phase = candidate.phase(grid)
         self.proof.lowered += 1
         time = energy = np.zeros(grid.shape)
         if self.pareto or self.objective != "energy":
             time = least_time_s(phase, grid.shape)
         if self.pareto or self.objective != "latency":
-            energy = energy_j(context, phase, grid.shape)
+            energy = energy_j(self.space.machine, phase, grid.shape)
         return time, energy
 
     def _cost(self, candidate: Candidate, grid: Grid) -> None:
@@ -366,12 +363,11 @@ class _Search:
                 continue
             kept = candidate.with_holds(holds)
             small = grid.take(np.flatnonzero(fit))
-            context = kept.context(small)
-            phase = lowered(context)
+            phase = kept.phase(small)
             self.proof.lowered += 1
             self.proof.evaluated += small.count
-            spent = time_s(phase, small.shape), energy_j(context, phase, small.shape), used[fit]
-            self._keep(kept, small, *spent)
+            energy = energy_j(self.space.machine, phase, small.shape)
+            self._keep(kept, small, time_s(phase, small.shape), energy, used[fit])
 
     def _keep(
         self, candidate: Candidate, grid: Grid, time_s: Array, energy_j: Array, used: Array

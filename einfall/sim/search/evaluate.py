@@ -6,15 +6,17 @@ what `estimate` lowers and evaluates for one of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Hashable, Iterable
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
+from typing import Any, TypeVar
 
 import numpy as np
 
 from einfall.einsum_cascades.shapes import rank_sizes
+from einfall.hw_models.spatial_array import SpatialArray
 from einfall.sim.accounting import PHYSICAL
 from einfall.sim.closed_form import chain_s, phase_terms, phase_time_s
 from einfall.sim.estimate import action_energy_j
@@ -26,10 +28,11 @@ from einfall.sim.nest import Loop, Nest
 from einfall.sim.numeric import Number, maximum, product
 from einfall.sim.pipeline import Phase, Pipeline, counts
 from einfall.sim.search.space import Run, Space, Spread, Variant, Walk
-from einfall.sim.spatial import lower_group
+from einfall.sim.spatial import Draft, lower_group
 from einfall.sim.tiling import STEPS_BUFFERED, is_buffered, tensor_bytes
 
 Array = np.ndarray
+Known = TypeVar("Known")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,13 @@ class Grid:
     tiles: MappingOf[str, Array]
     split: Array | None
     shape: tuple[int, ...]
+    _memo: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def known(self, key: Hashable, answer: Callable[[], Known]) -> Known:
+        """What candidates of the order that differ elsewhere have in common, worked out once."""
+        if key not in self._memo:
+            self._memo[key] = answer()
+        return self._memo[key]
 
     @cached_property
     def layout(self) -> Layout:
@@ -221,21 +231,53 @@ class Candidate:
                 kept = group.model_copy(update={"hold": {**group.hold, tensor: hold}})
                 held = replace(context, group=kept)
                 by_hold[tensor][hold] = _spread(tensor_bytes(held, tensor), grid.shape)
-        return own, by_hold, self._registers_hold(context, grid)
+        return own, by_hold, self._registers_hold(grid)
 
     def least_bytes(self, grid: Grid, depths: Iterable[Variant]) -> tuple[Array, Array]:
-        """(bytes of the buffer of the least of these depths and holds, whether registers hold)."""
-        tightest = min(depths, key=lambda v: v.depth or STEPS_BUFFERED)
-        own, by_hold, registers = replace(self, variant=tightest).needs(grid)
-        least = (np.minimum.reduce([*holds.values()]) for holds in by_hold.values())
-        return own + sum(least, start=0.0), registers
+        """(bytes of the buffer of the least of these depths and holds, whether registers hold).
 
-    def _registers_hold(self, context: GroupContext, grid: Grid) -> Array:
+        The bytes are those of any binding, the registers those of this one.
+        """
+        tightest = replace(self, variant=min(depths, key=lambda v: v.depth or STEPS_BUFFERED))
+        needs = grid.known(("least bytes", tightest.variant), lambda: tightest._least_bytes(grid))
+        return needs, self._registers_hold(grid)
+
+    def _least_bytes(self, grid: Grid) -> Array:
+        own, by_hold, _ = self.needs(grid)
+        least = (np.minimum.reduce([*holds.values()]) for holds in by_hold.values())
+        return own + sum(least, start=0.0)
+
+    def is_refused(self, grid: Grid) -> bool:
+        """Whether the legality of mappings refuses the group, whatever its binding."""
+        key = ("refused", self.variant.wide, self.variant.carried)
+        return grid.known(key, lambda: is_refused(self.context(grid)))
+
+    def phase(self, grid: Grid) -> Phase:
+        """The group lowered; drafts of tasks are shared with candidates that differ elsewhere."""
+        context = self.context(grid)
+
+        def keep(name: str, make: Callable[[], Draft]) -> Draft:
+            return grid.known((name, self._rests_on(context, name)), make)
+
+        return lower_group(context, keep)
+
+    def _rests_on(self, context: GroupContext, task: str) -> Hashable:
+        """What the draft of a task depends on; see `spatial._drafts`."""
+        kind, _, tensor = task.rpartition(" ")
+        if kind == "load":
+            return self.holds[tensor]
+        places = self.variant.wide, self.variant.carried
+        if kind == "store":
+            return places
+        units = tuple(self.spreads[name].unit for name in self.run.neighbours[tensor])
+        return self.spreads[tensor], units, context.is_fresh(context.own[tensor]), places
+
+    def _registers_hold(self, grid: Grid) -> Array:
         """Whether scores and carried values that stay in an array have an element each."""
         fit = np.ones(grid.shape, dtype=bool)
         for tensor in self._in_registers():
-            room = context.unit(context.own[tensor]).pes
-            fit = fit & (_spread(self._tile_elements(context, tensor), grid.shape) <= room)
+            room = self.space.machine.units[self.spreads[tensor].unit].pes
+            fit = fit & (_tile_elements(grid, tensor) <= room)
         return fit
 
     def _in_registers(self) -> list[str]:
@@ -247,11 +289,12 @@ class Candidate:
         )
         return wide + (list(self.carried) if self.variant.carried == "registers" else [])
 
-    def _tile_elements(self, context: GroupContext, tensor: str) -> Number:
-        dims = context.layout.tensor(tensor)
-        names = context.nest.names
-        tiles = {d.rank: context.nest.tile(d.rank, names) for d in dims}
-        return product([1, *(d.factor.value(tiles) for d in dims)])
+
+def _tile_elements(grid: Grid, tensor: str) -> Number:
+    """Elements of a tensor in one step."""
+    dims, nest = grid.layout.tensor(tensor), grid.nest
+    tiles = {d.rank: nest.tile(d.rank, nest.names) for d in dims}
+    return product([1, *(d.factor.value(tiles) for d in dims)])
 
 
 def is_refused(context: GroupContext) -> bool:
@@ -281,19 +324,13 @@ def time_s(phase: Phase, shape: tuple[int, ...]) -> Array:
     return _spread(phase_time_s(phase), shape)
 
 
-def energy_j(context: GroupContext, phase: Phase, shape: tuple[int, ...]) -> Array:
+def energy_j(machine: SpatialArray, phase: Phase, shape: tuple[int, ...]) -> Array:
     """Energy of everything that the phase counts."""
-    machine = context.machine
     parts = (
         n * action_energy_j(machine, component, action)
         for (component, action), n in counts(Pipeline((phase,))).items()
     )
     return _spread(sum(parts, start=0.0), shape)
-
-
-def lowered(context: GroupContext) -> Phase:
-    """The phase of a group."""
-    return lower_group(context)
 
 
 def _spread(x: Number, shape: tuple[int, ...]) -> Array:

@@ -213,6 +213,15 @@ class Run:
         return {d.rank for d in self.space.layout.dims(einsum.output.ranks)}
 
     @cached_property
+    def neighbours(self) -> Mapping[str, tuple[str, ...]]:
+        """For each Einsum those of the run that it reads, and those that read it."""
+        reads = {e.name: {a.tensor for a in e.operands} for e in self.einsums}
+        return {
+            name: tuple(x for x in self.names if x in reads[name] or name in reads[x])
+            for name in self.names
+        }
+
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Tensors that come from DRAM."""
         read = dict.fromkeys(a.tensor for e in self.einsums for a in e.operands)
