@@ -11,7 +11,8 @@ AccelForge has a stand-in of ten without its recurrence.
 
 Times are CPU seconds of one process and wall seconds, of the search alone; `shipped` is the best of
 the mappings that ship, found over shipped. `--pareto` times the set of all mappings that none beats
-in latency, energy and buffer together instead, each stopped after five minutes of wall time.
+in latency, energy and buffer together instead, each asked to stop after five minutes of
+wall time.
 """
 
 from __future__ import annotations
