@@ -312,11 +312,7 @@ class _Search:
     def _bindings(self, run: Run, bounds: RunBound) -> list[tuple[Least, dict[str, Spread]]]:
         """Bindings with their bounds, the most promising first."""
         score = OBJECTIVES[self.objective]
-        found = [
-            (bounds.bound(spreads), spreads)
-            for pattern in run.patterns
-            for spreads in run.bindings(pattern)
-        ]
+        found = [(bounds.bound(spreads), spreads) for spreads in run.bindings()]
         return sorted(found, key=lambda f: score(f[0].time_s, f[0].energy_j))
 
     def _try(self, candidate: Candidate, grid: Grid, count: int, depths: list[Variant]) -> None:

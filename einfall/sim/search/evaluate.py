@@ -125,8 +125,7 @@ class Candidate:
         return self.run.space
 
     def _on_grid(self, einsum: str) -> bool:
-        unit = self.space.machine.units[self.spreads[einsum].unit]
-        return unit.rows > 1 and unit.cols > 1
+        return self.spreads[einsum].unit in self.space.grids
 
     def crosses(self, tensor: str) -> bool:
         """Whether a reader in the run is on another unit."""
@@ -146,10 +145,11 @@ class Candidate:
 
     @cached_property
     def is_legal(self) -> bool:
-        """Whether scores go from unit to unit through the buffer only."""
-        if self.variant.wide == "buffer":
+        """Whether scores go from unit to unit, or to another layout, through the buffer only."""
+        kept = [t for t in self.run.wide if t not in self.carried]
+        if self.variant.wide == "buffer" or not kept:
             return True
-        return not any(self.crosses(t) for t in self.run.wide if t not in self.carried)
+        return not any(map(self.crosses, kept)) and self.run.in_step(self.spreads)
 
     def group(self, tiles: MappingOf[str, int] | None = None) -> Group:
         """The group of a mapping; without tiles they are all 1."""
@@ -184,8 +184,14 @@ class Candidate:
             hold=hold,
             place=place,
             direct=tuple(direct),
+            shares=self._shares() if self.variant.wide == "buffer" else {},
             in_flight=self.variant.depth or "auto",
         )
+
+    def _shares(self) -> dict[str, str]:
+        """Scores in the buffer that overwrite others: it costs nothing, and less has to fit."""
+        pairs = self.run.overwrites.items()
+        return {new: old for new, old in pairs if not {new, old} & self.carried.keys()}
 
     def bindings(self) -> tuple[Binding, ...]:
         """The bindings of a mapping, Einsums that are spread alike in one."""
