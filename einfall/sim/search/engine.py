@@ -15,7 +15,7 @@ is one that ships to begin with. Bounds get sharper in four steps:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -160,7 +160,7 @@ class _Search:
     shipped: bool = False
     known: tuple[Found, ...] = ()
     proof: Proof = field(default_factory=Proof)
-    pieces: dict[tuple[int, int], list[_Piece]] = field(default_factory=dict)
+    pieces: dict[tuple[int, int], dict[_Key, list[_Piece]]] = field(default_factory=dict)
     least: dict[tuple[int, int], Least] = field(default_factory=dict)
     front: list[_Way | Found] = field(default_factory=list)
     best: float = inf
@@ -275,8 +275,7 @@ class _Search:
         cost = np.broadcast_arrays(time_s, energy_j, buffer_bytes)
         flat = np.stack([x.ravel() for x in cost], axis=1) * (1 + tolerance)
         left = np.flatnonzero(np.isfinite(flat).all(axis=1))
-        for known in self.front:
-            left = left[(flat[left] < _cost_of(known)).any(axis=1)]
+        left = left[_better_than(self.front, flat[left])]
         alive = np.zeros(len(flat), dtype=bool)
         alive[left] = True
         return alive.reshape(cost[0].shape)
@@ -287,9 +286,9 @@ class _Search:
 
     def _settle(self, run: Run) -> None:
         """A run that is explored costs what its best pieces cost; all else of it was dropped."""
-        found = self.pieces.get((run.start, run.stop), [])
         if self.pareto:
             return
+        found = [p for own in self.pieces.get((run.start, run.stop), {}).values() for p in own]
         if self.objective == "latency":
             least = Least(min((p.time_s for p in found), default=inf), 0.0)
         elif self.objective == "energy":
@@ -416,28 +415,33 @@ class _Search:
         if not len(alive):
             return
         split = grid.split if run.tied is not None else None
+        pieces = self.pieces.setdefault((run.start, run.stop), {})
+        cuts = any(w.rank == run.tied for w in candidate.order)
         for value in (None,) if split is None else np.unique(split[alive]):
             at = alive if split is None else alive[split[alive] == value]
+            number = None if value is None else float(value)
+            known = pieces.setdefault((number, cuts and run.tied is not None), [])
             cost = np.stack([time_s[at], energy_j[at], used[at]], axis=1)
+            if self.pareto:
+                new = _better_than(known, cost, self._slack)
+                at, cost = at[new], cost[new]
+            if not len(at):
+                continue
             kept, left = self._nondominated(cost)
             self.proof.unexplored += left
             self.proof.evaluated -= left
             for k in kept:
                 i = at[k]
                 tiles = {loop: int(x[i]) for loop, x in grid.tiles.items()}
-                number = None if value is None else float(value)
                 piece = _Piece(*map(float, cost[k]), candidate, tiles, number)
-                self._add(run, piece)
+                self._add(run, known, piece)
 
-    def _add(self, run: Run, piece: _Piece) -> None:
-        pieces = self.pieces.setdefault((run.start, run.stop), [])
-        alike = [p for p in pieces if (p.split, p.cuts) == (piece.split, piece.cuts)]
-        if any(self._stands_for(p.cost, piece.cost) for p in alike):
+    def _add(self, run: Run, known: list[_Piece], piece: _Piece) -> None:
+        """One piece more beside those that are alike, unless one of them stands for it."""
+        if not self.pareto and any(self._covers(p.cost, piece.cost) for p in known):
             return
-        for p in alike:
-            if self._covers(piece.cost, p.cost):
-                pieces.remove(p)
-        pieces.append(piece)
+        known[:] = [p for p in known if not self._covers(piece.cost, p.cost)]
+        known.append(piece)
         if run.start == 0 and run.stop == len(self.space.cascade.einsums) and self._stands(piece):
             self._offer(_Way().then(piece))
 
@@ -480,12 +484,14 @@ class _Search:
         left = np.lexsort([cost[:, c] for c in reversed(first)])
         if not self.pareto and self.objective != "edp":
             return [int(left[0])], 0
-        width, more = (3, 1 + self._slack) if self.pareto else (2, 1.0)
+        # Without buffer the third column is nought, and never better.
+        by, more = (cost, 1 + self._slack) if self.pareto else (cost * (1.0, 1.0, 0.0), 1.0)
         kept: list[int] = []
         while len(left) and not (kept and self._late()):
             best, left = left[0], left[1:]
             kept.append(int(best))
-            left = left[(cost[left, :width] * more < cost[best, :width]).any(axis=1)]
+            t, e, b = by[left].T * more
+            left = left[(t < by[best, 0]) | (e < by[best, 1]) | (b < by[best, 2])]
         return kept, len(left)
 
     def _offer(self, way: _Way | Found) -> None:
@@ -509,12 +515,10 @@ class _Search:
         for stop in range(1, n + 1):
             made: dict[_Key, list[tuple[list[_Way], list[_Piece]]]] = {}
             for start in range(stop):
-                pieces: dict[_Key, list[_Piece]] = {}
-                for piece in self.pieces.get((start, stop), []):
-                    pieces.setdefault((piece.split, piece.cuts), []).append(piece)
+                pieces = self.pieces.get((start, stop), {})
                 for (key, before), (own, found) in product(ways[start].items(), pieces.items()):
                     joined = _merged(key, own)
-                    if joined is not None:
+                    if joined is not None and before and found:
                         made.setdefault(joined, []).append((before, found))
             ways[stop] = {key: self._ways_of(pairs, stop) for key, pairs in made.items()}
         for (split, cut), found in ways[n].items():
@@ -647,7 +651,20 @@ def _least_of(ways: Iterable[tuple[Least, Least]]) -> Least:
     )
 
 
-def _cost_of(way: _Way | Found) -> tuple[float, float, float]:
+def _better_than(known: Sequence[_Piece | _Way | Found], cost: Array, slack: float = 0.0) -> Array:
+    """Rows of costs that none known stands for: a part `slack` worse in all three at the most."""
+    left, more = np.arange(len(cost)), np.ascontiguousarray(cost.T) * (1 + slack)
+    for other in known:
+        if not len(left):
+            break
+        t, e, b = _cost_of(other)
+        better = (more[0] < t) | (more[1] < e) | (more[2] < b)
+        if not better.all():
+            left, more = left[better], more[:, better]
+    return left
+
+
+def _cost_of(way: _Piece | _Way | Found) -> tuple[float, float, float]:
     if isinstance(way, Found):
         return way.latency_s, way.energy_j, way.buffer_bytes
     return way.cost
