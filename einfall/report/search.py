@@ -30,6 +30,7 @@ def search_record(found: SearchResult) -> dict[str, Any]:
         "best": _with_text(found.best),
         "shipped": [f.record() for f in found.shipped],
         "pareto": pareto,
+        "pareto_tolerance": None if found.pareto is None else found.tolerance,
     }
 
 
@@ -60,7 +61,19 @@ def search_text(found: SearchResult, title: str, limit: int) -> str:
         shown = found.pareto[:limit]
         more = f", the first {limit}" if len(found.pareto) > limit else ""
         parts += [f"Pareto set, {len(found.pareto)} mappings{more}:", _table(shown)]
+        parts += [paragraph(pareto_text(found))]
     return page(*parts, mapping_text(found.best.mapping).rstrip())
+
+
+def pareto_text(found: SearchResult) -> str:
+    """What is known of the Pareto set."""
+    worse = percent(found.tolerance)
+    if not found.optimal:
+        return "Not proved: time was up; mappings may be missing that none of these beats."
+    return (
+        f"Every mapping of the space has one in the set that is at most {worse} worse in time, in "
+        "energy and in buffer."
+    )
 
 
 def proof_text(found: SearchResult) -> str:

@@ -180,6 +180,46 @@ def test_the_pareto_set_is_that_of_brute_force(name):
     assert np.array(cost) == pytest.approx(np.array(expected), rel=1e-12)
 
 
+@pytest.mark.parametrize("tolerance", [0.02, 0.3])
+def test_a_pareto_set_within_a_tolerance_stands_for_every_mapping(tolerance):
+    name = "an attention of two"
+    cascade, shape, fields = SMALL[name]
+    machine = small_machine(edge=2, **fields)
+    result = search(cascade, shape, machine, pareto=True, tolerance=tolerance, shipped=False)
+    kept = np.array([(f.latency_s, f.energy_j, f.buffer_bytes) for f in result.pareto])
+    assert result.optimal
+    assert result.tolerance == pytest.approx(tolerance)
+    assert result.best.latency_s == min(f.latency_s for f in result.pareto)
+    for cost in front(brute_force(name)):
+        assert (kept <= np.array(cost) * (1 + tolerance) * (1 + 1e-12)).all(axis=1).any()
+
+
+def test_a_pareto_set_knows_the_buffer_of_the_fewest_steps_in_flight(monkeypatch):
+    # A bound with the buffer of the deepest variant would drop the shallow ones.
+    monkeypatch.setattr(space, "DEPTHS", (4, 1))
+    name = "an attention of two"
+    cascade, shape, fields = SMALL[name]
+    machine = small_machine(edge=2, **fields)
+    candidates_of.cache_clear()
+    brute_force.cache_clear()
+    expected = sorted(front(brute_force(name)))
+    candidates_of.cache_clear()
+    brute_force.cache_clear()
+    found = search(cascade, shape, machine, pareto=True, tolerance=0.0, shipped=False).pareto
+    cost = sorted((f.latency_s, f.energy_j, f.buffer_bytes) for f in found)
+    assert np.array(cost) == pytest.approx(np.array(expected), rel=1e-12)
+
+
+@pytest.mark.parametrize("pareto", [False, True])
+def test_a_search_stops_in_time(pareto):
+    cascade = load_cascade("attention_1pass")
+    shape = {"heads": 12, "queries": 4096, "head_dim": 64}
+    found = search(cascade, shape, load("fusemax_cloud"), pareto=pareto, seconds=0.4)
+    assert not found.optimal
+    assert found.seconds < 5  # one lowering of all tiles, and a machine that is busy
+    assert found.lower_bound <= found.value
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_bounds_are_below_every_candidate(name):
     for run, found in candidates_of(name)[1].values():

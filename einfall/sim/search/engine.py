@@ -93,7 +93,9 @@ def search(  # noqa: PLR0913 - the question, and how to look for its answer
         return exact
     left = None if seconds is None else max(0.0, seconds - exact.seconds)
     known = (exact.best, *exact.shipped)
-    front = _Search(space, objective, pareto=True, tolerance=tolerance, seconds=left, known=known)
+    # Half of the tolerance is for what is left out on the way, half for the set itself.
+    half = (1 + tolerance) ** 0.5 - 1
+    front = _Search(space, objective, pareto=True, tolerance=half, seconds=left, known=known)
     found = front.result()
     return replace(
         found,
@@ -200,7 +202,7 @@ class _Search:
             )
         score = OBJECTIVES[self.objective]
         ranked = sorted(self.front, key=lambda f: (score(*_cost_of(f)[:2]), _cost_of(f)))
-        found = [self._found(way) for way in (ranked if self.pareto else ranked[:1])]
+        found = [self._found(way) for way in (self._thinned(ranked) if self.pareto else ranked[:1])]
         self._ways()
         n = len(self.space.cascade.einsums)
         low = score(self.before[n].time_s, self.before[n].energy_j)
@@ -213,8 +215,18 @@ class _Search:
             seconds=time.perf_counter() - self.started,
             shipped=seeds,
             pareto=tuple(sorted(found, key=lambda f: f.latency_s)) if self.pareto else None,
-            tolerance=self.tolerance,
+            tolerance=(1 + self.tolerance) ** 2 - 1,
         )
+
+    def _thinned(self, front: list[_Way | Found]) -> list[_Way | Found]:
+        """Those that stand for all others within the tolerance."""
+        kept: list[_Way | Found] = []
+        costs = np.array([_cost_of(way) for way in front])
+        left = np.arange(len(front))
+        while len(left):
+            kept.append(front[left[0]])
+            left = left[_better_than(kept[-1:], costs[left], self.tolerance)]
+        return kept
 
     def _is_done(self) -> bool:
         return not (self.proof.unexplored or self.proof.stopped)
@@ -513,6 +525,9 @@ class _Search:
         n = len(self.space.cascade.einsums)
         ways: list[dict[_Key, list[_Way]]] = [{(None, False): [_Way()]}] + [{} for _ in range(n)]
         for stop in range(1, n + 1):
+            if self.pareto and self._late():
+                self.proof.stopped = True
+                return
             made: dict[_Key, list[tuple[list[_Way], list[_Piece]]]] = {}
             for start in range(stop):
                 pieces = self.pieces.get((start, stop), {})
@@ -528,14 +543,13 @@ class _Search:
 
     def _ways_of(self, pairs: list[tuple[list[_Way], list[_Piece]]], stop: int) -> list[_Way]:
         """Ways and the pieces after them, joined; those that may still be part of the answer."""
-        joined: list[tuple[_Way, _Piece]] = []
-        costs = []
+        costs, ends = [], [0]
         for before, pieces in pairs:
             a, b = (np.array([x.cost for x in part]) for part in (before, pieces))
             both = a[:, None, :] + b[None, :, :]
             both[:, :, 2] = np.maximum(a[:, None, 2], b[None, :, 2])
             costs.append(both.reshape(-1, 3))
-            joined += product(before, pieces)
+            ends.append(ends[-1] + len(before) * len(pieces))
         cost = np.concatenate(costs)
         alive = np.arange(len(cost))
         if self.pareto:
@@ -546,7 +560,13 @@ class _Search:
             return []
         kept, left = self._nondominated(cost[alive])
         self.proof.stopped |= bool(left)
-        return [joined[alive[k]][0].then(joined[alive[k]][1]) for k in kept]
+        found = []
+        for i in alive[kept]:
+            pair = int(np.searchsorted(ends, i, side="right")) - 1
+            before, pieces = pairs[pair]
+            a, b = divmod(int(i) - ends[pair], len(pieces))
+            found.append(before[a].then(pieces[b]))
+        return found
 
     def _default_split(self) -> float:
         """The tile of a split rank that no loop cuts."""
@@ -561,7 +581,11 @@ class _Search:
         """A mapping that ships, or the mapping of the pieces with its estimate."""
         if isinstance(way, Found):
             return way
-        return self._costed(self._mapping(way), "search")
+        mapping = self._mapping(way)
+        # A set may be of thousands: what the arrays say is what `estimate` says.
+        return (
+            Found(mapping, *way.cost, "search") if self.pareto else self._costed(mapping, "search")
+        )
 
     def _mapping(self, way: _Way) -> Mapping:
         cascade, machine = self.space.cascade, self.space.machine
