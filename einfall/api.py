@@ -170,6 +170,7 @@ def estimate(
     simulate: bool = False,
     trace: File | None = None,
     timeline: File | None = None,
+    roofline: File | None = None,
     explain: bool = False,
 ) -> Result:
     """Time, energy and traffic of a cascade on a machine, and what stops it.
@@ -189,6 +190,7 @@ def estimate(
         simulate: Place every task in time.
         trace: Simulate, and write the timeline there as a Chrome trace, .json.
         timeline: Simulate, and draw some steps of the timeline there.
+        roofline: Draw the roofline there.
         explain: Add every term and the source of each constant, in `explain`.
 
     Returns:
@@ -219,6 +221,7 @@ def estimate(
         simulate=simulate,
         trace=trace,
         timeline=timeline,
+        roofline=roofline,
         explain=explain,
     )
 

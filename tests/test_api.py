@@ -265,7 +265,7 @@ def test_saved_files(ask, tmp_path):
     assert data_of((tmp_path / "new/a.html").read_text(encoding="utf-8")) == found.to_dict()
     assert (tmp_path / "new/a.csv").read_text().count("\n") == 1 + len(found.rows)
     assert (tmp_path / "new/a.png").read_bytes()[:4] == b"\x89PNG"
-    assert list(found.figures()) == ["time_by_unit", "energy_by_component"]
+    assert list(found.figures()) == ["time_by_unit", "energy_by_component", "roofline"]
     with pytest.raises(einfall.BadInputError, match="figure: wanted one of time_by_unit"):
         found.save("a.png", figure="x")
 
@@ -278,9 +278,17 @@ def test_text_is_that_of_the_command_line(ask):
 def test_a_notebook_shows_words_rows_and_figures():
     html = estimated("array")._repr_html_()
     assert "<b>attention_1pass on fusemax_cloud" in html
-    assert (html.count("<table"), html.count("<svg")) == (1, 2)
+    assert (html.count("<table"), html.count("<svg")) == (1, 3)
     assert "<script" not in html
     assert len(html) < 150_000
+
+
+def test_a_notebook_draws_figures_that_are_taken_out():
+    figures = estimated("array").figures()
+    assert repr(figures) == "figures: time_by_unit, energy_by_component, roofline"
+    html = figures._repr_html_()
+    assert html.count("<svg") == len(figures) == 3
+    assert repr(einfall.show("machines").figures()) == "figures: none"
 
 
 def test_a_notebook_escapes_what_others_wrote():

@@ -1,9 +1,12 @@
 """`whatif`: a line for each cascade on machines of every kind, tornado, figure, mistakes."""
 
 import json
+from pathlib import Path
 
 import pytest
 from trace_format import check_trace
+
+import einfall.sim.search as engine
 
 ARRAY = ("--on", "fusemax_cloud", "--shape", "heads=1,queries=256,head_dim=64")
 GPU = ("--on", "h100_sxm", "--shape", "batch=2,heads=16,queries=2048,head_dim=128")
@@ -95,6 +98,28 @@ def test_a_kernel_that_is_not_named_is_chosen_anew(ask):
     code, out, _ = ask("whatif", "attention_1pass", *GPU, "--set", "generation=ampere")
     assert code == 0
     assert "attention_1pass goes from flash3 to flash2." in out
+
+
+def test_the_best_mapping_is_searched_once_before_and_once_after(answer, monkeypatch):
+    Path("product.cascade").write_text(
+        "cascade product\nranks P queries, M keys, E head_dim\ninput A[p,e], B[m,e]\n"
+        "C[p,m] = A[p,e] * B[m,e]\n"
+    )
+    search, asked = engine.search, []
+
+    def counted(cascade, sizes, machine):
+        asked.append(machine)
+        return search(cascade, sizes, machine)
+
+    monkeypatch.setattr(engine, "search", counted)
+    on = ("product.cascade", "--on", "fusemax_edge", "--mapping", "best")
+    on += ("--shape", "queries=64,keys=64,head_dim=16")
+    found = answer("whatif", *on, "--set", "dram.bandwidth=0.5x", "--tornado", "20%")
+    assert [machine.dram.bandwidth_bytes_per_s / 2**30 for machine in asked] == [50, 25]
+    (row,) = found["rows"]
+    assert row["after"] == row["tornado"]["base"]
+    assert row["prices"][0]["path"] == "dram.bandwidth"
+    assert any("found is held" in note for note in found["notes"])
 
 
 def test_what_does_not_fit_is_a_no_beside_what_does(ask):

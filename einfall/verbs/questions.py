@@ -49,6 +49,8 @@ class Question:
         """The same question of another machine; a mapping that is not named is chosen anew."""
         from einfall.sim.choice import mapping_for
 
+        if machine == self.machine:
+            return self
         how = {"name": self.named, "accounting": self.accounting}
         chosen = mapping_for(self.cascade, self.shape, machine, **how)
         return replace(self, machine=machine, mapping=chosen)
