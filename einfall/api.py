@@ -567,10 +567,10 @@ def sweep(
     Raises:
         BadInputError: Mistakes in what is asked, all at once; places are arguments.
 
-    Two widths of a head, 13 numbers of exponential units, 33 numbers of keys:
+    Three kernels, two widths of a head, three lengths, five rates of exponentials:
 
     >>> sweep("exponentials")["points"]
-    858
+    90
     """
     return _ask(
         "sweep",

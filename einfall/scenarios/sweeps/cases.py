@@ -24,7 +24,7 @@ from einfall.sim.accounting import MODES
 from einfall.sim.estimate import estimate
 from einfall.sim.gpu.asked import (
     DECODE,
-    FEW_ROWS,
+    FEW_QUERIES,
     FORWARD,
     SERVES,
     Asked,
@@ -265,7 +265,7 @@ def _empty(name: str, dims: tuple[int, ...]) -> np.ndarray:
 def _which_kernel(case: Case, sizes: Mapping[str, Any], gpu: Any) -> np.ndarray:  # noqa: ANN401
     """Numbers that differ where the choice of the kernel can differ between points."""
     group = sizes["heads"] / sizes["kv_heads"]
-    few = sizes["queries"] * group <= FEW_ROWS
+    few = sizes["queries"] <= FEW_QUERIES
     code = few + np.zeros(())
     if case.cascade.mask:  # one query sees every key; more queries than keys see none at first
         code = 3 * code + (sizes["keys"] < sizes["queries"]) + 2 * (sizes["queries"] == 1)

@@ -36,8 +36,8 @@ from einfall.sim.mapping import MappingError
 BEST = "best"
 """In place of a schedule: the fastest of all that take the problem."""
 
-FEW_ROWS = 16
-"""Rows (queries · group) of a head of keys up to which a decode schedule is the default."""
+FEW_QUERIES = 16
+"""Queries of a sequence up to which a decode schedule, which packs heads, is the default."""
 
 SERVES: Mapping[str, tuple[str, ...]] = {
     "fused": ("attention_1pass",),
@@ -61,11 +61,11 @@ FORWARD: Mapping[str, tuple[str, ...]] = {
 DECODE: Mapping[str, tuple[str, ...]] = {
     "ampere": ("flash2_decode", *_FLASH2),
     "ada": ("flash2_decode", *_FLASH2),
-    "hopper": ("flash3_decode", "flash2_decode", *_FLASH2),
-    "blackwell": ("trtllm_gen_decode", "flash2_decode", *_FLASH2),
+    "hopper": ("flash3_decode", "flash2_decode", "flashmla", *_FLASH2),
+    "blackwell": ("trtllm_gen_decode", "flash2_decode", "flashmla", *_FLASH2),
     "blackwell_rtx": ("flash2_decode", *_FLASH2),
 }
-"""The same for few rows."""
+"""The same for few queries."""
 
 BOXED = ("fna_hopper", "fna_blackwell", "triton_neighborhood")
 """Schedules that cut a grid of tokens into boxes; all others cut the flattened sequence."""
@@ -266,7 +266,7 @@ def known_kernel(name: str) -> KernelSchedule:
 
 def _default(cascade: str, problem: Problem, gpu: Gpu) -> KernelSchedule:
     """The first of the schedules for cascade, generation and shape that takes the problem."""
-    few = problem.queries * problem.group <= FEW_ROWS
+    few = problem.queries <= FEW_QUERIES
     if cascade == "attention_3pass":
         whole = ("sdpa_math",)
         choice = whole if problem.dtype == "tf32" else ("triton_softmax_3pass", *whole)
