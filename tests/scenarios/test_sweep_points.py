@@ -66,6 +66,32 @@ SWEEPS = {
         "shape: {batch: 2, heads: 8, head_dim: 64}\n"
         "axes: {queries: [1K, 2K, 5000], machine.clock.boost: [0.5x, 1x]}\n"
     ),
+    "passes": (
+        "cascade: attention_3pass\n"
+        "machine: [h100_sxm, b200]\n"
+        "shape: {kv_heads: 4}\n"
+        "axes:\n"
+        "  dtype: [bf16, fp32]\n"
+        "  mask: [dense, causal]\n"
+        "  queries: [100, 4K, 20000]\n"
+        "  keys: [4K, 70000]\n"
+        "  heads: [8, 32]\n"
+        "  machine.hbm.bandwidth: [1x, 0.5x]\n"
+        "  head_dim: [64, 128, 320]\n"
+        "columns: [latency_s, energy_j, bound, utilization.tensor, busy_s.mufu, busy_s.hbm]\n"
+    ),
+    "scans": (
+        "cascade: [linear_attention, linear_attention_causal]\n"
+        "machine: [a100_sxm, b200]\n"
+        "shape: {heads: 16}\n"
+        "axes:\n"
+        "  mapping: [triton_linear, fla_retention]\n"
+        "  queries: [1, 1000, 30000]\n"
+        "  batch: [1, 3, 64]\n"
+        "  machine.sm.tensor.bf16: [1x, 2x]\n"
+        "  head_dim: [64, 128]\n"
+        "columns: [latency_s, energy_j, bound, utilization.tensor, clock_hz, traffic_bytes.l2]\n"
+    ),
     "array": (
         "cascade: attention_1pass\n"
         "machine: fusemax_cloud\n"
@@ -99,7 +125,7 @@ SWEEPS = {
         "axes: {height: [32, 64], machine.word: [4 bit, 8 bit]}\n"
     ),
 }
-BY_ARRAYS = ("gpu", "tuned", "power", "decode", "array", "masked")
+BY_ARRAYS = ("gpu", "tuned", "power", "decode", "passes", "scans", "array", "masked")
 
 
 def write(tmp_path, name, text):
