@@ -19,8 +19,8 @@ from einfall.scenarios.sweeps.plan import Plan
 from einfall.scenarios.sweeps.reading import plan
 from einfall.scenarios.sweeps.tally import Tally, bounds_of, effects_of, merged
 
-BLOCKS = 4
-"""Blocks of a chunk if nothing is said."""
+BLOCKS, POINTS = 4, 262_144
+"""Blocks of a chunk, and points that it has at most where it has several, if nothing is said."""
 
 Progress = Callable[[int, int], None]  # points that are done, of how many
 
@@ -166,7 +166,7 @@ def _asks(ready: Plan, chunk: int | None) -> list[tuple[int, int, int]]:
         raise SpecError([f"--chunk: want a number of points, found {chunk}"])
     grid = ready.grid
     each = max((block.points for block in grid.blocks(0, 1)), default=1)
-    step = BLOCKS if chunk is None else -(-chunk // each)
+    step = min(BLOCKS, max(1, POINTS // each)) if chunk is None else -(-chunk // each)
     starts = range(0, grid.block_count, step)
     return [(n, start, min(start + step, grid.block_count)) for n, start in enumerate(starts)]
 
