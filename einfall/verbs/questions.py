@@ -109,7 +109,10 @@ def question_options(parser: argparse.ArgumentParser) -> None:
     """The options of every verb that asks of a cascade on a machine."""
     where_options(parser)
     option(
-        parser, "--mapping", "NAME", "a mapping or a file.yaml, on a GPU a kernel; else what suits"
+        parser,
+        "--mapping",
+        "NAME",
+        "a mapping, a file.yaml, best for a search, on a GPU a kernel; else what suits",
     )
     option(parser, "--mask", "MASK", MASK_HELP)
     word_options(parser)
