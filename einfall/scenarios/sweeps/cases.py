@@ -229,7 +229,7 @@ def _in_steps(cascade: Cascade) -> bool:
 
 def _tensor_rates(gpu: Any) -> frozenset[str]:  # noqa: ANN401
     """Rates and energies of the tensor cores; not where a rate chooses the fit, see `fit_for`."""
-    fields = ("energy.mma", "sm.tensor") if gpu.name in machine_names("gpu") else ("energy.mma",)
+    fields = ("energy.mma", "sm.tensor") if gpu.name in machine_names() else ("energy.mma",)
     return frozenset(f"{MACHINE}{field}.{dtype}" for field in fields for dtype in gpu.sm.tensor)
 
 

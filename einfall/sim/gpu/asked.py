@@ -180,7 +180,7 @@ def fit_for(kernel: KernelSchedule, gpu: Gpu) -> Calibration:
     'h100_sxm'
     """
     name = gpu.name
-    if name not in machine_names("gpu"):
+    if name not in machine_names():
         known: list[Any] = [load_machine(n) for n in machine_names("gpu")]
         alike = [g for g in known if g.generation == gpu.generation] or known
         rate = max(gpu.sm.tensor.values())
@@ -217,17 +217,16 @@ def _kernel(
     cascade: Cascade, problem: Problem, gpu: Gpu, name: str | None
 ) -> tuple[KernelSchedule, tuple[str, ...]]:
     """The schedule of that name or the default, or the one that is run instead of it."""
-    able = kernels_for(cascade.name, gpu)
-    if not able:
-        served = ", ".join(dict.fromkeys(c for several in SERVES.values() for c in several))
+    served = tuple(dict.fromkeys(c for several in SERVES.values() for c in several))
+    if cascade.name not in served:
         raise MappingError(
             f"cascade {cascade.name}: wanted one that a kernel schedule on {gpu.name} computes, "
-            f"found none for it; there are schedules of {served}"
+            f"found none for it; there are schedules of {', '.join(served)}"
         )
     kernel = _default(cascade.name, problem, gpu) if name is None else known_kernel(name)
     unfit = _unfit(kernel, cascade.name, gpu)
     if unfit:
-        way_out = f"on {gpu.name} it is computed by {', '.join(able)}"
+        way_out = f"on {gpu.name} it is computed by {', '.join(kernels_for(cascade.name, gpu))}"
         raise MappingError(f"mapping {kernel.kernel}: wanted {unfit}; {way_out}")
     notes = []
     if not kernel.takes(problem, gpu) and kernel.otherwise:
@@ -238,7 +237,8 @@ def _kernel(
         notes.append(f"{kernel.kernel} computes a decay or gates that {cascade.name} has not")
     why = _refusal(kernel, problem, gpu)
     if why:
-        raise MappingError(f"mapping {why}; on {gpu.name} there are {', '.join(able)}")
+        able = ", ".join(kernels_for(cascade.name, gpu))
+        raise MappingError(f"mapping {why}; on {gpu.name} there are {able}")
     return kernel, tuple(notes)
 
 
