@@ -59,12 +59,7 @@ class RunBound:
     def least(self) -> Least:
         """Of any candidate: work spread over all units by what each does best."""
         spreads = {
-            e.name: {
-                self._busy(e, s)
-                for pattern in self.run.patterns
-                for s in self.run.options(e, pattern)
-            }
-            for e in self.run.einsums
+            e.name: {self._busy(e, s) for s in self.run.every_option(e)} for e in self.run.einsums
         }
         busy = sum(min(time for _, time, _ in found) for found in spreads.values())
         energy = sum(min(energy for _, _, energy in found) for found in spreads.values())
@@ -94,8 +89,9 @@ class RunBound:
     def _through_buffer(self, spreads: Mapping[str, Spread], variant: Variant | None) -> Least:
         """Scores that go from unit to unit, or are placed there, are written to the buffer."""
         rows = 0.0
+        placed = variant is not None and variant.wide == "buffer"
+        placed = placed or not self.run.in_step(spreads)
         for tensor in self.run.wide:
-            placed = variant is not None and variant.wide == "buffer"
             readers = self.readers[tensor]
             elsewhere = any(spreads[e].unit != spreads[tensor].unit for e in readers)
             if (placed or elsewhere) and tensor not in self.may_grow:
@@ -126,11 +122,13 @@ class RunBound:
     def _input_rows(self, einsum: Einsum, spread: Spread) -> float:
         """Rows of inputs that an Einsum reads at the least, beyond one look at each.
 
-        What lacks the ranks over one side of the array is fetched again for each filling of it.
+        What lacks the ranks over one side of the array is fetched again for each filling of it, if
+        a loop over a rank that it has is inside: columns, then rows, then what takes time.
         """
         space = self.run.space
         unit, machine = space.machine.units[spread.unit], space.machine
         rows, whole = 0.0, {d.rank for d in self.run.points(einsum)}
+        in_time = whole - {*spread.rows, *spread.cols}
         for access in {
             a.tensor: a for a in einsum.operands if a.tensor in self.run.inputs
         }.values():
@@ -138,8 +136,12 @@ class RunBound:
             own = {d.rank for d in dims}
             words = prod(self._size(d) for d in dims)
             again = 1.0
-            for side, width in ((spread.rows, unit.rows), (spread.cols, unit.cols)):
-                if not own & set(side):
+            sides = (
+                (spread.rows, in_time, unit.rows),
+                (spread.cols, in_time.union(spread.rows), unit.cols),
+            )
+            for side, inside, width in sides:
+                if not own & set(side) and own & inside:
                     lanes = prod(float(space.extent(r)) for r in side if r in whole)
                     again *= max(1.0, lanes / width)
             rows += words * again * machine.word_bytes / machine.buffer.row_bytes

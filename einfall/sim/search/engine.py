@@ -15,9 +15,10 @@ is one that ships to begin with. Bounds get sharper in four steps:
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from math import inf
 
@@ -47,6 +48,9 @@ from einfall.sim.search.result import OBJECTIVES, Found, Proof, SearchResult
 from einfall.sim.search.space import Run, Space, Spread, Variant, Walk
 from einfall.sim.tiling import footprint_bytes, group_context, split_tiles
 
+TOLERANCE = 0.01
+"""How much worse than a mapping that is left out one of the Pareto set may be, in each measure."""
+
 
 def search(  # noqa: PLR0913 - the question, and how to look for its answer
     cascade: Cascade,
@@ -55,6 +59,7 @@ def search(  # noqa: PLR0913 - the question, and how to look for its answer
     *,
     objective: str = "latency",
     pareto: bool = False,
+    tolerance: float = TOLERANCE,
     seconds: float | None = None,
     shipped: bool = True,
 ) -> SearchResult:
@@ -66,6 +71,8 @@ def search(  # noqa: PLR0913 - the question, and how to look for its answer
         machine: On what.
         objective: What is made small: latency, energy or edp.
         pareto: Whether to look for all mappings that no other beats in time, energy and buffer.
+        tolerance: How far the Pareto set may be off: for every mapping of the space it has one
+            that is at most this part worse in each of the three. The best mapping is exact.
         seconds: When to stop and tell the gap; None searches to the end.
         shipped: Whether the mappings that ship belong to the space.
 
@@ -81,7 +88,20 @@ def search(  # noqa: PLR0913 - the question, and how to look for its answer
     refuse_windows(cascade)
     space = Space(cascade, shape, array)
     space.check()
-    return _Search(space, objective, pareto=pareto, seconds=seconds, shipped=shipped).result()
+    exact = _Search(space, objective, seconds=seconds, shipped=shipped).result()
+    if not pareto:
+        return exact
+    left = None if seconds is None else max(0.0, seconds - exact.seconds)
+    known = (exact.best, *exact.shipped)
+    front = _Search(space, objective, pareto=True, tolerance=tolerance, seconds=left, known=known)
+    found = front.result()
+    return replace(
+        found,
+        best=exact.best,
+        shipped=exact.shipped,
+        lower_bound=exact.lower_bound,
+        seconds=exact.seconds + found.seconds,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +154,13 @@ _Key = tuple[float | None, bool]  # the tile of a split rank, and whether a loop
 class _Search:
     space: Space
     objective: str
-    pareto: bool
-    seconds: float | None
-    shipped: bool
+    pareto: bool = False
+    tolerance: float = 0.0
+    seconds: float | None = None
+    shipped: bool = False
+    known: tuple[Found, ...] = ()
     proof: Proof = field(default_factory=Proof)
-    pieces: dict[tuple[int, int], list[_Piece]] = field(default_factory=dict)
+    pieces: dict[tuple[int, int], dict[_Key, list[_Piece]]] = field(default_factory=dict)
     least: dict[tuple[int, int], Least] = field(default_factory=dict)
     front: list[_Way | Found] = field(default_factory=list)
     best: float = inf
@@ -149,7 +171,7 @@ class _Search:
     def result(self) -> SearchResult:
         """Explore every run, then tell."""
         seeds = tuple(self._seeds()) if self.shipped else ()
-        for seed in seeds:
+        for seed in (*self.known, *seeds):
             self._offer(seed)
         bounds = {(r.start, r.stop): RunBound(r) for r in self.space.runs}
         self.least = {key: bound.least for key, bound in bounds.items()}
@@ -187,11 +209,15 @@ class _Search:
             objective=self.objective,
             best=found[0],
             proof=self.proof,
-            lower_bound=float(value if not self.proof.unexplored else min(low, value)),
+            lower_bound=float(value if self._is_done() else min(low, value)),
             seconds=time.perf_counter() - self.started,
             shipped=seeds,
             pareto=tuple(sorted(found, key=lambda f: f.latency_s)) if self.pareto else None,
+            tolerance=self.tolerance,
         )
+
+    def _is_done(self) -> bool:
+        return not (self.proof.unexplored or self.proof.stopped)
 
     def _late(self) -> bool:
         return self.seconds is not None and time.perf_counter() - self.started > self.seconds
@@ -235,15 +261,24 @@ class _Search:
 
     def _alive(self, run: Run, time_s: Array, energy_j: Array, buffer_bytes: Array) -> Array:
         """Which candidates of a run may still be part of a better mapping."""
-        time_s = self.before[run.start].time_s + time_s + self.after[run.stop].time_s
-        energy_j = self.before[run.start].energy_j + energy_j + self.after[run.stop].energy_j
+        before, after = self.before[run.start], self.after[run.stop]
+        time_s = before.time_s + time_s + after.time_s
+        energy_j = before.energy_j + energy_j + after.energy_j
+        return self._unbeaten(time_s, energy_j, buffer_bytes, self.tolerance)
+
+    def _unbeaten(
+        self, time_s: Array, energy_j: Array, buffer_bytes: Array, tolerance: float
+    ) -> Array:
+        """What no mapping known makes needless."""
         if not self.pareto:
             return OBJECTIVES[self.objective](time_s, energy_j) < self.best * (1 - 1e-12)
-        alive = np.isfinite(time_s) & np.isfinite(energy_j)
-        for known in self.front:
-            t, e, b = _cost_of(known)
-            alive &= (time_s < t) | (energy_j < e) | (buffer_bytes < b)
-        return alive
+        cost = np.broadcast_arrays(time_s, energy_j, buffer_bytes)
+        flat = np.stack([x.ravel() for x in cost], axis=1) * (1 + tolerance)
+        left = np.flatnonzero(np.isfinite(flat).all(axis=1))
+        left = left[_better_than(self.front, flat[left])]
+        alive = np.zeros(len(flat), dtype=bool)
+        alive[left] = True
+        return alive.reshape(cost[0].shape)
 
     def _may(self, run: Run, least: Least) -> bool:
         one = (np.array([x]) for x in (least.time_s, least.energy_j, 0.0))
@@ -251,9 +286,9 @@ class _Search:
 
     def _settle(self, run: Run) -> None:
         """A run that is explored costs what its best pieces cost; all else of it was dropped."""
-        found = self.pieces.get((run.start, run.stop), [])
         if self.pareto:
             return
+        found = [p for own in self.pieces.get((run.start, run.stop), {}).values() for p in own]
         if self.objective == "latency":
             least = Least(min((p.time_s for p in found), default=inf), 0.0)
         elif self.objective == "energy":
@@ -283,6 +318,9 @@ class _Search:
         grids: dict[tuple[Walk, ...], Grid] = {}
         bindings = self._bindings(run, bounds)
         for at, (least, spreads) in enumerate(bindings):
+            if self._late():
+                self.proof.unexplored += each * (len(bindings) - at)
+                return True
             if not self._may(run, least):
                 self.proof.bounded += each
                 continue
@@ -312,11 +350,7 @@ class _Search:
     def _bindings(self, run: Run, bounds: RunBound) -> list[tuple[Least, dict[str, Spread]]]:
         """Bindings with their bounds, the most promising first."""
         score = OBJECTIVES[self.objective]
-        found = [
-            (bounds.bound(spreads), spreads)
-            for pattern in run.patterns
-            for spreads in run.bindings(pattern)
-        ]
+        found = [(bounds.bound(spreads), spreads) for spreads in run.bindings()]
         return sorted(found, key=lambda f: score(f[0].time_s, f[0].energy_j))
 
     def _try(self, candidate: Candidate, grid: Grid, count: int, depths: list[Variant]) -> None:
@@ -355,6 +389,9 @@ class _Search:
         """The closed form of what no bound rules out."""
         own, by_hold, registers = candidate.needs(grid)
         for chosen in product(*(holds for holds in by_hold.values())):
+            if self._late():
+                self.proof.unexplored += grid.count
+                continue
             holds = dict(zip(by_hold, chosen, strict=True))
             used = own + sum((by_hold[t][h] for t, h in holds.items()), start=0.0)
             fit = registers & (used <= self.space.machine.buffer.capacity_bytes)
@@ -378,25 +415,33 @@ class _Search:
         if not len(alive):
             return
         split = grid.split if run.tied is not None else None
+        pieces = self.pieces.setdefault((run.start, run.stop), {})
+        cuts = any(w.rank == run.tied for w in candidate.order)
         for value in (None,) if split is None else np.unique(split[alive]):
             at = alive if split is None else alive[split[alive] == value]
+            number = None if value is None else float(value)
+            known = pieces.setdefault((number, cuts and run.tied is not None), [])
             cost = np.stack([time_s[at], energy_j[at], used[at]], axis=1)
-            for k in self._nondominated(cost):
+            if self.pareto:
+                new = _better_than(known, cost, self._slack)
+                at, cost = at[new], cost[new]
+            if not len(at):
+                continue
+            kept, left = self._nondominated(cost)
+            self.proof.unexplored += left
+            self.proof.evaluated -= left
+            for k in kept:
                 i = at[k]
                 tiles = {loop: int(x[i]) for loop, x in grid.tiles.items()}
-                number = None if value is None else float(value)
                 piece = _Piece(*map(float, cost[k]), candidate, tiles, number)
-                self._add(run, piece)
+                self._add(run, known, piece)
 
-    def _add(self, run: Run, piece: _Piece) -> None:
-        pieces = self.pieces.setdefault((run.start, run.stop), [])
-        alike = [p for p in pieces if (p.split, p.cuts) == (piece.split, piece.cuts)]
-        if any(self._covers(p.cost, piece.cost) for p in alike):
+    def _add(self, run: Run, known: list[_Piece], piece: _Piece) -> None:
+        """One piece more beside those that are alike, unless one of them stands for it."""
+        if not self.pareto and any(self._covers(p.cost, piece.cost) for p in known):
             return
-        for p in alike:
-            if self._covers(piece.cost, p.cost):
-                pieces.remove(p)
-        pieces.append(piece)
+        known[:] = [p for p in known if not self._covers(piece.cost, p.cost)]
+        known.append(piece)
         if run.start == 0 and run.stop == len(self.space.cascade.einsums) and self._stands(piece):
             self._offer(_Way().then(piece))
 
@@ -418,26 +463,42 @@ class _Search:
             return a <= b
         return all(x <= y for x, y in zip(a, b, strict=True))
 
-    def _nondominated(self, cost: Array) -> list[int]:
-        """Rows that none other makes needless."""
+    def _stands_for(self, one: tuple[float, float, float], other: tuple[float, ...]) -> bool:
+        """Whether the second may be left out of what the first is in, within the tolerance."""
+        if not self.pareto:
+            return self._covers(one, (other[0], other[1], other[2]))
+        return all(x <= y * (1 + self._slack) for x, y in zip(one, other, strict=True))
+
+    @cached_property
+    def _slack(self) -> float:
+        """Part of the tolerance for each time that something is left out on the way to the set.
+
+        A piece, the ways up to each Einsum and the whole mapping each stand for others; the least
+        of three measures that are sums and a maximum of those of the pieces are off by no more.
+        """
+        return (1 + self.tolerance) ** (1 / (len(self.space.cascade.einsums) + 2)) - 1
+
+    def _nondominated(self, cost: Array) -> tuple[list[int], int]:
+        """(rows that none other makes needless, how many were not looked at as time was up)."""
         first = (0, 1, 2) if self.pareto or self.objective != "energy" else (1, 0, 2)
-        order = np.lexsort([cost[:, c] for c in reversed(first)])
+        left = np.lexsort([cost[:, c] for c in reversed(first)])
         if not self.pareto and self.objective != "edp":
-            return [int(order[0])]
-        width = 3 if self.pareto else 2
+            return [int(left[0])], 0
+        # Without buffer the third column is nought, and never better.
+        by, more = (cost, 1 + self._slack) if self.pareto else (cost * (1.0, 1.0, 0.0), 1.0)
         kept: list[int] = []
-        front = np.empty((0, width))
-        for i in order:
-            if not np.any(np.all(front <= cost[i, :width], axis=1)):
-                kept.append(int(i))
-                front = np.vstack([front, cost[i, :width]])
-        return kept
+        while len(left) and not (kept and self._late()):
+            best, left = left[0], left[1:]
+            kept.append(int(best))
+            t, e, b = by[left].T * more
+            left = left[(t < by[best, 0]) | (e < by[best, 1]) | (b < by[best, 2])]
+        return kept, len(left)
 
     def _offer(self, way: _Way | Found) -> None:
         """A whole mapping: the best so far, or one of the front."""
         score = float(OBJECTIVES[self.objective](*_cost_of(way)[:2]))
         if self.pareto:
-            if any(self._covers(_cost_of(f), _cost_of(way)) for f in self.front):
+            if any(self._stands_for(_cost_of(f), _cost_of(way)) for f in self.front):
                 return
             self.front = [f for f in self.front if not self._covers(_cost_of(way), _cost_of(f))]
             self.front.append(way)
@@ -452,24 +513,40 @@ class _Search:
         n = len(self.space.cascade.einsums)
         ways: list[dict[_Key, list[_Way]]] = [{(None, False): [_Way()]}] + [{} for _ in range(n)]
         for stop in range(1, n + 1):
+            made: dict[_Key, list[tuple[list[_Way], list[_Piece]]]] = {}
             for start in range(stop):
-                for key, before in ways[start].items():
-                    for piece in self.pieces.get((start, stop), []):
-                        joined = _joined(key, piece)
-                        if joined is not None:
-                            into = ways[stop].setdefault(joined, [])
-                            for way in before:
-                                self._add_way(into, way.then(piece))
+                pieces = self.pieces.get((start, stop), {})
+                for (key, before), (own, found) in product(ways[start].items(), pieces.items()):
+                    joined = _merged(key, own)
+                    if joined is not None and before and found:
+                        made.setdefault(joined, []).append((before, found))
+            ways[stop] = {key: self._ways_of(pairs, stop) for key, pairs in made.items()}
         for (split, cut), found in ways[n].items():
             if split is None or cut or split == self._default_split():
                 for way in found:
                     self._offer(way)
 
-    def _add_way(self, into: list[_Way], way: _Way) -> None:
-        if any(self._covers(w.cost, way.cost) for w in into):
-            return
-        into[:] = [w for w in into if not self._covers(way.cost, w.cost)]
-        into.append(way)
+    def _ways_of(self, pairs: list[tuple[list[_Way], list[_Piece]]], stop: int) -> list[_Way]:
+        """Ways and the pieces after them, joined; those that may still be part of the answer."""
+        joined: list[tuple[_Way, _Piece]] = []
+        costs = []
+        for before, pieces in pairs:
+            a, b = (np.array([x.cost for x in part]) for part in (before, pieces))
+            both = a[:, None, :] + b[None, :, :]
+            both[:, :, 2] = np.maximum(a[:, None, 2], b[None, :, 2])
+            costs.append(both.reshape(-1, 3))
+            joined += product(before, pieces)
+        cost = np.concatenate(costs)
+        alive = np.arange(len(cost))
+        if self.pareto:
+            after = self.after[stop]
+            time_s, energy_j = cost[:, 0] + after.time_s, cost[:, 1] + after.energy_j
+            alive = np.flatnonzero(self._unbeaten(time_s, energy_j, cost[:, 2], self._slack))
+        if not len(alive):
+            return []
+        kept, left = self._nondominated(cost[alive])
+        self.proof.stopped |= bool(left)
+        return [joined[alive[k]][0].then(joined[alive[k]][1]) for k in kept]
 
     def _default_split(self) -> float:
         """The tile of a split rank that no loop cuts."""
@@ -567,10 +644,6 @@ def _merged(key: _Key, own: _Key) -> _Key | None:
     return (own[0] if key[0] is None else key[0], key[1] or own[1])
 
 
-def _joined(key: _Key, piece: _Piece) -> _Key | None:
-    return _merged(key, (piece.split, piece.cuts))
-
-
 def _least_of(ways: Iterable[tuple[Least, Least]]) -> Least:
     found = list(ways)
     return Least(
@@ -578,7 +651,20 @@ def _least_of(ways: Iterable[tuple[Least, Least]]) -> Least:
     )
 
 
-def _cost_of(way: _Way | Found) -> tuple[float, float, float]:
+def _better_than(known: Sequence[_Piece | _Way | Found], cost: Array, slack: float = 0.0) -> Array:
+    """Rows of costs that none known stands for: a part `slack` worse in all three at the most."""
+    left, more = np.arange(len(cost)), np.ascontiguousarray(cost.T) * (1 + slack)
+    for other in known:
+        if not len(left):
+            break
+        t, e, b = _cost_of(other)
+        better = (more[0] < t) | (more[1] < e) | (more[2] < b)
+        if not better.all():
+            left, more = left[better], more[:, better]
+    return left
+
+
+def _cost_of(way: _Piece | _Way | Found) -> tuple[float, float, float]:
     if isinstance(way, Found):
         return way.latency_s, way.energy_j, way.buffer_bytes
     return way.cost

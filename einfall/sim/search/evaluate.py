@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from typing import Any, TypeVar
 
 import numpy as np
 
+from einfall.einsum_cascades.einsum import Einsum
 from einfall.einsum_cascades.shapes import rank_sizes
 from einfall.hw_models.spatial_array import SpatialArray
 from einfall.sim.accounting import PHYSICAL
@@ -25,7 +26,7 @@ from einfall.sim.layout import Layout
 from einfall.sim.legality import check_group
 from einfall.sim.mapping import Binding, Group, Level, LoopSpec, Mapping, MappingError
 from einfall.sim.nest import Loop, Nest
-from einfall.sim.numeric import Number, maximum, product
+from einfall.sim.numeric import Number, maximum, minimum, product
 from einfall.sim.pipeline import Phase, Pipeline, counts
 from einfall.sim.search.space import Run, Space, Spread, Variant, Walk
 from einfall.sim.spatial import Draft, lower_group
@@ -125,8 +126,7 @@ class Candidate:
         return self.run.space
 
     def _on_grid(self, einsum: str) -> bool:
-        unit = self.space.machine.units[self.spreads[einsum].unit]
-        return unit.rows > 1 and unit.cols > 1
+        return self.spreads[einsum].unit in self.space.grids
 
     def crosses(self, tensor: str) -> bool:
         """Whether a reader in the run is on another unit."""
@@ -146,10 +146,11 @@ class Candidate:
 
     @cached_property
     def is_legal(self) -> bool:
-        """Whether scores go from unit to unit through the buffer only."""
-        if self.variant.wide == "buffer":
+        """Whether scores go from unit to unit, or to another layout, through the buffer only."""
+        kept = [t for t in self.run.wide if t not in self.carried]
+        if self.variant.wide == "buffer" or not kept:
             return True
-        return not any(self.crosses(t) for t in self.run.wide if t not in self.carried)
+        return not any(map(self.crosses, kept)) and self.run.in_step(self.spreads)
 
     def group(self, tiles: MappingOf[str, int] | None = None) -> Group:
         """The group of a mapping; without tiles they are all 1."""
@@ -184,8 +185,14 @@ class Candidate:
             hold=hold,
             place=place,
             direct=tuple(direct),
+            shares=self._shares() if self.variant.wide == "buffer" else {},
             in_flight=self.variant.depth or "auto",
         )
+
+    def _shares(self) -> dict[str, str]:
+        """Scores in the buffer that overwrite others: it costs nothing, and less has to fit."""
+        pairs = self.run.overwrites.items()
+        return {new: old for new, old in pairs if not {new, old} & self.carried.keys()}
 
     def bindings(self) -> tuple[Binding, ...]:
         """The bindings of a mapping, Einsums that are spread alike in one."""
@@ -275,9 +282,35 @@ class Candidate:
     def _registers_hold(self, grid: Grid) -> Array:
         """Whether scores and carried values that stay in an array have an element each."""
         fit = np.ones(grid.shape, dtype=bool)
-        for tensor in self._in_registers():
+        inside = self._in_registers()
+        for tensor in inside:
             room = self.space.machine.units[self.spreads[tensor].unit].pes
             fit = fit & (_tile_elements(grid, tensor) <= room)
+        for einsum in self.run.einsums:
+            if einsum.reduce and einsum.name not in (*inside, *self.carried):
+                key = ("sums", einsum.name, self.spreads[einsum.name])
+                fit = fit & grid.known(key, partial(self._sums_fit, grid, einsum))
+        return fit
+
+    def _sums_fit(self, grid: Grid, einsum: Einsum) -> Array | bool:
+        """Whether the sums of a step that wait for the next filling of the array have an element.
+
+        A summed rank that fills a side several times goes round all outputs but those beside it:
+        columns are filled in the outermost loop, then rows, then comes what takes time.
+        """
+        spread, nest = self.spreads[einsum.name], grid.nest
+        unit = self.space.machine.units[spread.unit]
+        tile = {d.rank: nest.tile(d.rank, nest.names) for d in self.run.points(einsum)}
+        kept = {d.rank for d in grid.layout.tensor(einsum.name)}
+        fit: Array | bool = True
+        for side, width in ((spread.rows, unit.rows), (spread.cols, unit.cols)):
+            if summed := [r for r in side if r in tile and r not in kept]:
+                waits = product([1, *(tile[r] for r in side if r in tile)]) > width
+                sums = product([1, *(tile[r] for r in kept if r not in spread.cols)])
+                cols = product([1, *(tile[r] for r in kept if r in spread.cols)])
+                if not set(summed) & set(spread.cols):
+                    cols = minimum(cols, unit.cols)
+                fit = fit & ~(np.asarray(waits) & (np.asarray(sums * cols) > unit.pes))
         return fit
 
     def _in_registers(self) -> list[str]:

@@ -47,7 +47,8 @@ class Proof:
     mappings: how many mappings the candidates make. bounded: ruled out by a lower bound. illegal:
     refused by the rules for mappings. too_large: more than buffer or registers hold. evaluated:
     costed by the closed form. lowered: how often a candidate was lowered, for many tiles at once.
-    unexplored: left when the time was up.
+    unexplored: left when the time was up. stopped: whether it was up while pieces of mappings that
+    are all evaluated were put together.
     """
 
     candidates: int = 0
@@ -58,6 +59,7 @@ class Proof:
     too_large: int = 0
     unexplored: int = 0
     lowered: int = 0
+    stopped: bool = False
 
     def record(self) -> dict[str, int]:
         """For JSON."""
@@ -78,7 +80,8 @@ class SearchResult:
     """The best mapping, the proof or the gap, and the mappings that ship beside it.
 
     `lower_bound` is of the objective: no mapping of the space is better. `pareto` is None unless it
-    was asked for; with it no mapping of the space is better in time, energy and buffer together.
+    was asked for: every mapping of the space has one in it that is at most the part `tolerance`
+    worse in time, in energy and in buffer.
     """
 
     objective: str
@@ -88,6 +91,7 @@ class SearchResult:
     seconds: float
     shipped: tuple[Found, ...]
     pareto: tuple[Found, ...] | None = field(default=None)
+    tolerance: float = 0.0
 
     @property
     def value(self) -> float:
@@ -97,9 +101,9 @@ class SearchResult:
     @property
     def optimal(self) -> bool:
         """Whether nothing was left unexplored."""
-        return self.proof.unexplored == 0
+        return self.proof.unexplored == 0 and not self.proof.stopped
 
     @property
     def gap(self) -> float:
         """Part by which the best could still be beaten; 0 with a proof."""
-        return 0.0 if self.optimal else 1 - self.lower_bound / self.value
+        return 1 - self.lower_bound / self.value

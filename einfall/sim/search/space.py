@@ -102,6 +102,12 @@ class Space:
         """Size of a rank of the mapping."""
         return int(plain(self.layout.extents[rank]))
 
+    @cached_property
+    def grids(self) -> tuple[str, ...]:
+        """Units with more than one row and more than one column."""
+        units = self.machine.units
+        return tuple(u for u in units if units[u].rows > 1 and units[u].cols > 1)
+
     def able(self, einsum: Einsum) -> tuple[str, ...]:
         """Units that do all ops of an Einsum."""
         ops = {*ops_per_point(einsum), *ops_per_output(einsum)}
@@ -415,28 +421,63 @@ class Run:
         for side in rows:
             yield Spread(unit, tuple(r for r in side if r), (*packed, *(r for r in cols if r)))
 
+    @cached_property
+    def free(self) -> tuple[Einsum, ...]:
+        """Sums of products over three ranks: any two of these may go over the sides of an array."""
+        return tuple(e for e in self.einsums if e.reduce and len(self._laid_out(e)) > 2)
+
+    def _laid_out(self, einsum: Einsum) -> list[str]:
+        return [r for r in self.whole(einsum) if r not in (*self.shared, *self.packed)]
+
+    def every_option(self, einsum: Einsum) -> list[Spread]:
+        """Where an Einsum may run, whatever the pattern of the run."""
+        found = [s for pattern in self.patterns for s in self.options(einsum, pattern)]
+        if einsum in self.free:
+            packed = tuple(r for r in self.packed if r in self.whole(einsum))
+            grids = dict.fromkeys(s.unit for s in found if s.unit in self.space.grids)
+            pairs = list(permutations(self._laid_out(einsum), 2))
+            found += [Spread(u, (row,), (*packed, col)) for u in grids for row, col in pairs]
+        return list(dict.fromkeys(found))
+
     def classes(self, pattern: Pattern) -> list[list[Einsum]]:
-        """Einsums that are bound together: those alike that lack a rank of the pattern."""
+        """Einsums bound together by the pattern: those alike that lack a rank of it; none free."""
         alike: dict[object, list[Einsum]] = {}
         wanted = {r for r in pattern if r}
-        for einsum in self.einsums:
+        for einsum in (e for e in self.einsums if e not in self.free):
             heavy = wanted <= set(self.whole(einsum))
             options = tuple(self.options(einsum, pattern))
             ranks = frozenset(d.rank for d in self.points(einsum))
             alike.setdefault(einsum.name if heavy else (ranks, options), []).append(einsum)
         return list(alike.values())
 
-    def bindings(self, pattern: Pattern) -> Iterator[dict[str, Spread]]:
-        """Every choice of a unit and its sides for each Einsum."""
-        classes = self.classes(pattern)
-        for chosen in product(*(self.options(c[0], pattern) for c in classes)):
-            yield {e.name: s for c, s in zip(classes, chosen, strict=True) for e in c}
+    @cached_property
+    def _bound_together(self) -> list[dict[str, Spread]]:
+        """Each binding once of the Einsums that follow the pattern of the run."""
+        found: dict[tuple[tuple[str, Spread], ...], None] = {}
+        for pattern in self.patterns:
+            classes = self.classes(pattern)
+            for chosen in product(*(self.options(c[0], pattern) for c in classes)):
+                spreads = {e.name: s for c, s in zip(classes, chosen, strict=True) for e in c}
+                found[tuple(sorted(spreads.items(), key=lambda item: item[0]))] = None
+        return [dict(spreads) for spreads in found]
+
+    def bindings(self) -> Iterator[dict[str, Spread]]:
+        """Every choice of a unit and its sides for each Einsum, in program order."""
+        names = [e.name for e in self.free]
+        for together in self._bound_together:
+            for chosen in product(*(self.every_option(e) for e in self.free)):
+                spreads = together | dict(zip(names, chosen, strict=True))
+                yield {name: spreads[name] for name in self.names}
 
     @cached_property
     def binding_count(self) -> int:
-        """How many bindings there are, of all patterns."""
-        return sum(
-            prod(len(self.options(c[0], pattern)) for c in self.classes(pattern))
+        """How many bindings there are."""
+        return len(self._bound_together) * prod(len(self.every_option(e)) for e in self.free)
+
+    def in_step(self, spreads: Mapping[str, Spread]) -> bool:
+        """Whether all Einsums follow one pattern, so that scores may stay where they are made."""
+        return any(
+            all(spreads[e.name] in self.options(e, pattern) for e in self.einsums)
             for pattern in self.patterns
         )
 
@@ -460,6 +501,23 @@ class Run:
             if read and not einsum.iterative_ranks and spans and einsum.name not in self.results:
                 found.append(einsum.name)
         return tuple(found)
+
+    @cached_property
+    def overwrites(self) -> Mapping[str, str]:
+        """{scores: those that they may overwrite}, as all other readers are done before."""
+        by_name = {e.name: e for e in self.einsums}
+        dims = {t: {d.rank for d in self.space.layout.tensor(t)} for t in self.wide}
+        before: dict[str, set[str]] = {}
+        found: dict[str, str] = {}
+        for einsum in self.einsums:
+            read = [a.tensor for a in einsum.operands if a.tensor in by_name]
+            before[einsum.name] = set(read).union(*(before.get(t, ()) for t in read))
+            for tensor in read if einsum.name in self.wide and not einsum.reduce else ():
+                readers = {e for e in self.neighbours[tensor] if e not in before.get(tensor, ())}
+                alone = readers <= before[einsum.name] | {einsum.name}
+                if tensor in self.wide and dims[tensor] == dims[einsum.name] and alone:
+                    found.setdefault(einsum.name, tensor)
+        return found
 
     def variants(self, order: tuple[Walk, ...]) -> tuple[Variant, ...]:
         """Places of scores and carried values; depths only where scores wait in the buffer."""
