@@ -1,6 +1,6 @@
 """Time and quality of the mapping search on the architecture and workloads of the peers.
 
-    python benchmarks/search.py [--quick]
+    python benchmarks/search.py [--quick] [--pareto]
 
 12 heads of width 64, batch 1, 16 bit, 256x256 array with 256 lanes beside it, 16 MiB, 400 GB/s: the
 settings in which AccelForge, ZigZag and Timeloop were measured (mappers/speed.md and runs.csv of
@@ -10,7 +10,9 @@ attention_3pass; twelve are attention_1pass on fusemax_cloud, running maximum an
 AccelForge has a stand-in of ten without its recurrence.
 
 Times are CPU seconds of one process and wall seconds, of the search alone; `shipped` is the best of
-the mappings that ship, found over shipped.
+the mappings that ship, found over shipped. `--pareto` times the set of all mappings that none beats
+in latency, energy and buffer together instead, each asked to stop after five minutes of
+wall time.
 """
 
 from __future__ import annotations
@@ -41,10 +43,29 @@ RECORDED_CPU_S = {
 }  # fmt: skip
 
 
-def row(einsums, length, objective):
+PARETO = ((3, 4096), (6, 4096), (12, 1024))
+
+
+def question(einsums, length):
     name, machine_name = CASES[einsums]
-    cascade, machine = load_cascade(name), load(machine_name)
     shape = {"heads": 12, "queries": length, "head_dim": 64}
+    return load_cascade(name), shape, load(machine_name)
+
+
+def pareto_row(einsums, length):
+    cpu = time.process_time()
+    found = search(*question(einsums, length), pareto=True, seconds=300)
+    cpu = time.process_time() - cpu
+    proved = "yes" if found.optimal else "no"
+    print(
+        f"{einsums:>2} {length:>6} pareto   {cpu:6.2f} {found.seconds:6.2f} {proved:<5} "
+        f"{len(found.pareto):>6} {found.proof.evaluated:12,} {found.proof.lowered:7,}",
+        flush=True,
+    )
+
+
+def row(einsums, length, objective):
+    cascade, shape, machine = question(einsums, length)
     cpu = time.process_time()
     found = search(cascade, shape, machine, objective=objective)
     cpu = time.process_time() - cpu
@@ -64,9 +85,7 @@ def row(einsums, length, objective):
 
 def one_evaluation(einsums, length):
     """Milliseconds of CPU of one estimate of a mapping that search has found."""
-    name, machine_name = CASES[einsums]
-    cascade, machine = load_cascade(name), load(machine_name)
-    shape = {"heads": 12, "queries": length, "head_dim": 64}
+    cascade, shape, machine = question(einsums, length)
     mapping = search(cascade, shape, machine, shipped=einsums == 12).best.mapping
     estimate(cascade, shape, machine, mapping)
     begin, times = time.process_time(), 50
@@ -79,7 +98,14 @@ def one_evaluation(einsums, length):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="1024 keys only")
-    lengths = LENGTHS[:1] if parser.parse_args().quick else LENGTHS
+    parser.add_argument("--pareto", action="store_true", help="the Pareto sets instead")
+    asked = parser.parse_args()
+    lengths = LENGTHS[:1] if asked.quick else LENGTHS
+    if asked.pareto:
+        print("Einsums, length, CPU s, wall s, proved, mappings in the set, evaluated, lowered")
+        for einsums, length in PARETO:
+            pareto_row(einsums, length)
+        return
     print("Einsums, length, objective, CPU s, wall s, optimal, mappings, candidates, evaluated,")
     print("lowered, value [s, J, J·s], value / best shipped, AccelForge's CPU s as recorded")
     for einsums in CASES:

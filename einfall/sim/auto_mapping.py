@@ -30,18 +30,23 @@ MATMUL_RULE = 0.5
 """Part of the buffer that one operand of a matrix product may take (FuseMax's linear layers)."""
 
 
-def auto_mapping(cascade: Cascade, sizes: dict, machine: SpatialArray) -> Mapping:
+def auto_mapping(
+    cascade: Cascade, sizes: dict, machine: SpatialArray, *, fibers: bool = True
+) -> Mapping:
     """The mapping of a cascade with the given rank sizes on a machine, by the rules above.
 
     Args:
         cascade: What is computed.
         sizes: Size of every rank; of an array the largest element decides.
         machine: On what.
+        fibers: Whether whole fibers of keys may stay on chip; without them passes are streamed,
+            which is faster where so few queries fit beside them that arrays stand idle.
 
     Raises:
         MappingError: No unit of the machine can do some op, or nothing fits the buffer.
     """
-    plan = _Plan(cascade, Layout(cascade, {r: int(largest(n)) for r, n in sizes.items()}), machine)
+    layout = Layout(cascade, {r: int(largest(n)) for r, n in sizes.items()})
+    plan = _Plan(cascade, layout, machine, fibers)
     groups, bindings = [], []
     for segment in plan.segments():
         for group, bound in segment:
@@ -66,6 +71,7 @@ class _Plan:
     cascade: Cascade
     layout: Layout
     machine: SpatialArray
+    fibers: bool
 
     # --- segments -----------------------------------------------------------------------------
 
@@ -135,7 +141,7 @@ class _Plan:
         inside = [e.name for e in einsums if keys in self._ranks(e)]
         if fusion_conflict(self.cascade, inside, keys) is None:
             return [self._streamed(einsums, "attention")]
-        fibers = self._fibers(einsums)
+        fibers = self._fibers(einsums) if self.fibers else None
         if fibers is not None:
             return [fibers]
         parts: list[list[Einsum]] = [[]]

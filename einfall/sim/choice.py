@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping as MappingOf
+from contextlib import suppress
 from pathlib import Path
 
 from einfall.einsum_cascades.counts import ops_per_point
@@ -23,7 +24,7 @@ BEST = "best"
 
 FAMILIES: MappingOf[str, str] = {
     BEST: "Found by `einfall search` for the shape at hand: the least latency, with a proof.",
-    "auto": "Made by rule for any cascade on any array, for the shape at hand.",
+    "auto": "Made by rule for any cascade on any array, for the shape at hand; not the best.",
     "flat": "Three-pass attention with rows of scores on chip; its dataflow depends on the shape.",
 }
 """Mappings that are made for a shape, beside those that are files."""
@@ -61,8 +62,19 @@ def mapping_for(
     if chosen == BEST:
         return _best(cascade, shape, array, accounting)
     if chosen == "auto":
-        return auto_mapping(cascade, rank_sizes(cascade, shape), array)
+        return _auto(cascade, shape, array)
     return _flat(cascade, shape, array, accounting)
+
+
+def _auto(cascade: Cascade, shape: MappingOf[str, Number], machine: SpatialArray) -> Mapping:
+    """The mapping by rule, with fibers of keys on chip or streamed pass by pass: the faster."""
+    sizes = rank_sizes(cascade, shape)
+    kept = auto_mapping(cascade, sizes, machine)
+    with suppress(MappingError):  # the other one does not fit
+        streamed = auto_mapping(cascade, sizes, machine, fibers=False)
+        times = [largest(estimate(cascade, shape, machine, m).latency_s) for m in (streamed, kept)]
+        return streamed if times[0] < times[1] else kept
+    return kept
 
 
 def _best(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 
 from einfall.einsum_cascades.counts import ops_per_output, ops_per_point
@@ -117,6 +117,12 @@ def _check_units(cascade: Cascade, machine: SpatialArray, mapping: Mapping) -> I
         yield from _unknown("bind", "Einsums", names, cascade.by_name)
         both = (*binding.rows, *binding.cols, *binding.order)
         yield from _unknown("bind", "ranks", dict.fromkeys(both), ranks)
+        yield from (
+            f"bind {', '.join(binding.einsums)}: wanted each rank once on the sides of "
+            f"{binding.unit}, found {rank} again (rows {', '.join(binding.rows) or 'none'}; cols "
+            f"{', '.join(binding.cols) or 'none'}); keep it on one side, the rest takes time"
+            for rank in _repeated([*binding.rows, *binding.cols])
+        )
     for einsum in cascade.einsums:
         bound = mapping.binding(einsum.name).unit
         if bound not in machine.units:
@@ -218,7 +224,7 @@ def _unknown(where: str, what: str, names: Iterable[str], known: Iterable[str]) 
             yield f"{where}: wanted {what} ({', '.join(known)}), found {name!r}{hint}"
 
 
-def _repeated(names: list[str]) -> list[str]:
+def _repeated(names: Sequence[str]) -> list[str]:
     return sorted({name for name in names if names.count(name) > 1})
 
 

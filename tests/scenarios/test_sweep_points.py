@@ -12,6 +12,13 @@ from einfall.scenarios.sweeps.arrays import SINGLES
 from einfall.scenarios.sweeps.reading import plan
 from einfall.scenarios.sweeps.runner import run_sweep
 
+
+@pytest.fixture(autouse=True)
+def arrays_of_few_points(monkeypatch):
+    """Small grids as arrays, too."""
+    monkeypatch.setattr("einfall.scenarios.sweeps.arrays.FEW", 8)
+
+
 SWEEPS = {
     "gpu": (
         "cascade: attention_1pass\n"

@@ -46,6 +46,18 @@ def test_fusing_three_passes_in_one_loop_over_keys():
     assert "groups of their own" in text
 
 
+@pytest.mark.parametrize(
+    ("rows", "cols", "found"),
+    [(("P",), ("F", "P"), "rows P; cols F, P"), ((), ("P", "P"), "rows none; cols P, P")],
+)
+def test_a_rank_twice_on_the_sides_of_an_array(rows, cols, found):
+    # Lanes would be taken for P twice over, and the time comes out some fifty times too long.
+    bind = (Binding(unit="2d", rows=rows, cols=cols, einsums=("AV",)), ALL)
+    text = refusal(with_group(Group(name="all"), bind=bind))
+    assert "bind AV: wanted each rank once on the sides of 2d, found P again" in text
+    assert found in text
+
+
 def test_three_passes_with_whole_fibers_of_keys_are_legal():
     mapping = with_group(Group(name="all", loops=loops(m1="M by 12", p1="P by 4")))
     cascade, machine = library.load("attention_3pass"), small_machine("flat_cloud", 4)

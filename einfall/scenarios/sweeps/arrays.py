@@ -23,6 +23,9 @@ _WORTH = 1 / 4  # of `ARRAYS`: an array of fewer points takes longer a point
 TOLERANCE = 1e-9
 """How far arrays may be from what single numbers give, as a share of it."""
 
+FEW = 32
+"""Points of a case up to which each is worked out by itself: to try arrays would take as long."""
+
 _SAMPLED = 8  # points of a case for which arrays are compared with numbers
 _CASES = 24  # cases that are sampled, at most
 
@@ -35,7 +38,7 @@ def tried(found: Plan) -> Plan:
     for n, (names, single) in enumerate(found.cases.items()):
         case = single.with_arrays()
         varied = _varied(found, case)
-        if not varied or prod(found.grid.dims[a] for a in varied) < _SAMPLED:
+        if not varied or prod(found.grid.dims[a] for a in varied) < FEW:
             cases[names] = single
             continue
         cases[names] = case

@@ -24,7 +24,7 @@ from einfall.sim.accounting import MODES
 from einfall.sim.estimate import estimate
 from einfall.sim.gpu.asked import (
     DECODE,
-    FEW_ROWS,
+    FEW_QUERIES,
     FORWARD,
     SERVES,
     Asked,
@@ -229,7 +229,7 @@ def _in_steps(cascade: Cascade) -> bool:
 
 def _tensor_rates(gpu: Any) -> frozenset[str]:  # noqa: ANN401
     """Rates and energies of the tensor cores; not where a rate chooses the fit, see `fit_for`."""
-    fields = ("energy.mma", "sm.tensor") if gpu.name in machine_names("gpu") else ("energy.mma",)
+    fields = ("energy.mma", "sm.tensor") if gpu.name in machine_names() else ("energy.mma",)
     return frozenset(f"{MACHINE}{field}.{dtype}" for field in fields for dtype in gpu.sm.tensor)
 
 
@@ -277,7 +277,7 @@ def _which_kernel(case: Case, sizes: Mapping[str, Any], gpu: Any) -> np.ndarray:
         chunked = case.cascade.name in SERVES["chunked"]
         return np.asarray(chunked * (keys != sizes["queries"]) + masked * (keys < sizes["queries"]))
     group = sizes["heads"] / sizes["kv_heads"]
-    few = sizes["queries"] * group <= FEW_ROWS
+    few = sizes["queries"] <= FEW_QUERIES
     code = few + np.zeros(())
     if masked:  # one query sees every key; more queries than keys see none at first
         code = 3 * code + (keys < sizes["queries"]) + 2 * (sizes["queries"] == 1)
