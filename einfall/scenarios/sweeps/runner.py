@@ -13,7 +13,7 @@ from einfall import __version__
 from einfall.files import json_text, write_all, write_texts
 from einfall.hw_models.yaml_door import SpecError
 from einfall.scenarios.sweeps import tables
-from einfall.scenarios.sweeps.chunks import Store, unpacked
+from einfall.scenarios.sweeps.chunks import Store, tally_of
 from einfall.scenarios.sweeps.engines import check_scheduler, worked_out
 from einfall.scenarios.sweeps.plan import Plan
 from einfall.scenarios.sweeps.reading import plan
@@ -149,9 +149,7 @@ def run_sweep(  # noqa: PLR0913  what, where to, and by whom
     ):
         if store:
             store.write(n, data)
-        tally = unpacked(data)
-        assert tally is not None, "it has just been packed"
-        found[n] = tally[0]
+        found[n] = tally_of(data)
         done += found[n]["points"]
         if progress:
             progress(done, ready.grid.points)

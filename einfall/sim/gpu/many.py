@@ -33,6 +33,12 @@ IN_STEPS = ("fused", "decode")
 IN_PASSES = ("unfused", "three_pass", "chunked")
 """What kernels do that follow each other, each a pass over scores, states or chunks."""
 
+_NAMES = (
+    "compute", "memory", "fixed", "latency", "hbm", "l2", *AROUND,
+    "tensor", "mufu", "fma", "shared", "load", "load/store", "scan",
+)  # fmt: skip
+_LATENCY = np.int8(_NAMES.index("latency"))
+
 
 @dataclass(frozen=True)
 class Launches(ABC):
@@ -97,8 +103,8 @@ class Launches(ABC):
         }
         memory = _longest({name: self.busy_s[name] for name in ("hbm", "l2")})
         side_of, of_all = _longest(sides), _longest(dict(self._around_s()) | dict(self.busy_s))
-        named = {"compute": self._of_sms(sides, memory), "memory": memory, "fixed": of_all}
-        return np.select([side_of == side for side in named], list(named.values()), "")
+        of_sms = np.where(side_of == _NAMES.index("compute"), self._of_sms(sides, memory), of_all)
+        return np.array(_NAMES)[np.where(side_of == _NAMES.index("memory"), memory, of_sms)]
 
     @abstractmethod
     def _reached_cycles(self) -> Mapping[str, Number]:
@@ -114,7 +120,7 @@ class Launches(ABC):
 
     @abstractmethod
     def _of_sms(self, sides: Mapping[str, Number], memory: np.ndarray) -> np.ndarray:
-        """What stops launches that the SMs bind; `memory` is what binds within it."""
+        """What stops launches that the SMs bind, as `_longest` has it, of memory too."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,7 @@ class InSteps(Launches):
 
     def _of_sms(self, sides: Mapping[str, Number], memory: np.ndarray) -> np.ndarray:
         pipes = busy(self.launch, self.fit)
-        waits = np.where(sides["memory"] >= HALF * sides["compute"], memory, "latency")
+        waits = np.where(sides["memory"] >= HALF * sides["compute"], memory, _LATENCY)
         working = maximum(*pipes.values()) >= HALF * self.work.cycles
         return np.where(working, _longest(pipes), waits)
 
@@ -175,7 +181,7 @@ class InPasses(Launches):
 
     def _of_sms(self, sides: Mapping[str, Number], memory: np.ndarray) -> np.ndarray:
         del sides, memory
-        return np.array(self.terms.pipe)
+        return np.array(_NAMES.index(self.terms.pipe), dtype=np.int8)
 
 
 def launches(kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters) -> Launches:
@@ -221,6 +227,13 @@ def _lowered(kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters
 
 
 def _longest(times: Mapping[str, Number]) -> np.ndarray:
-    """Name of the longest of the times, element by element; of equal ones the first."""
-    names = np.array(list(times))
-    return names[np.argmax(np.stack(np.broadcast_arrays(*times.values())), axis=0)]
+    """Which of the times is longest, element by element, as its place in `_NAMES`.
+
+    Of equal ones it is the first. Small numbers are chosen between faster than texts.
+    """
+    (first, most), *others = times.items()
+    longest = np.int8(_NAMES.index(first))
+    for name, time in others:
+        longest = np.where(time > most, np.int8(_NAMES.index(name)), longest)
+        most = maximum(most, time)
+    return np.asarray(longest)
