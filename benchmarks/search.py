@@ -3,9 +3,9 @@
     python benchmarks/search.py [--quick] [--pareto]
 
 12 heads of width 64, batch 1, 16 bit, 256x256 array with 256 lanes beside it, 16 MiB, 400 GB/s: the
-settings in which AccelForge, ZigZag and Timeloop were measured (mappers/speed.md and runs.csv of
-the project's notes, November 2026, one core of a two-core machine). Their figures are printed as
-recorded there; nothing of theirs is run. Three Einsums are QK, one elementwise softmax, AV; six are
+settings in which AccelForge, ZigZag and Timeloop were measured in November 2026 on one core of a
+two-core machine. AccelForge's figures are printed as recorded then; nothing of theirs is run (see
+peers_accelforge.py for that). Three Einsums are QK, one elementwise softmax, AV; six are
 attention_3pass; twelve are attention_1pass on fusemax_cloud, running maximum and all, for which
 AccelForge has a stand-in of ten without its recurrence.
 

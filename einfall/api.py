@@ -170,6 +170,7 @@ def estimate(
     simulate: bool = False,
     trace: File | None = None,
     timeline: File | None = None,
+    roofline: File | None = None,
     explain: bool = False,
 ) -> Result:
     """Time, energy and traffic of a cascade on a machine, and what stops it.
@@ -189,6 +190,7 @@ def estimate(
         simulate: Place every task in time.
         trace: Simulate, and write the timeline there as a Chrome trace, .json.
         timeline: Simulate, and draw some steps of the timeline there.
+        roofline: Draw the roofline there.
         explain: Add every term and the source of each constant, in `explain`.
 
     Returns:
@@ -219,6 +221,7 @@ def estimate(
         simulate=simulate,
         trace=trace,
         timeline=timeline,
+        roofline=roofline,
         explain=explain,
     )
 
@@ -564,10 +567,10 @@ def sweep(
     Raises:
         BadInputError: Mistakes in what is asked, all at once; places are arguments.
 
-    Two widths of a head, 13 numbers of exponential units, 33 numbers of keys:
+    Three kernels, two widths of a head, three lengths, five rates of exponentials:
 
     >>> sweep("exponentials")["points"]
-    858
+    90
     """
     return _ask(
         "sweep",

@@ -30,6 +30,41 @@ _PICTURES = (".png", ".svg")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class Figures(Mapping[str, "Figure"]):
+    """Matplotlib figures by name, which a notebook shows as pictures.
+
+    Args:
+        drawn: The figures.
+        answer: The answer that they show, as text.
+    """
+
+    drawn: Mapping[str, Figure]
+    answer: str
+
+    def __getitem__(self, name: str) -> Figure:
+        """A figure."""
+        return self.drawn[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the figures."""
+        return iter(self.drawn)
+
+    def __len__(self) -> int:
+        """How many figures there are."""
+        return len(self.drawn)
+
+    def __repr__(self) -> str:
+        """The names of the figures."""
+        return f"figures: {', '.join(self) or 'none'}"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the figures, in line."""
+        from einfall.report.notebook import drawings
+
+        return drawings(self.drawn, self.answer)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Result(Mapping[str, Any]):
     """An answer: a mapping, the JSON record of the command line, that draws and prints itself.
 
@@ -166,9 +201,10 @@ class Result(Mapping[str, Any]):
 
     # Figures and files ----------------------------------------------------------------------------
 
-    def figures(self) -> dict[str, Figure]:
+    def figures(self) -> Figures:
         """The figures that show the answer, drawn anew, by name; empty where there is none."""
-        return {name: figure for name, figure, _ in self.answer.drawings()}
+        drawn = {name: figure for name, figure, _ in self.answer.drawings()}
+        return Figures(drawn, self._json)
 
     def save(
         self, path: str | Path, *, figure: str | None = None, table: str | None = None

@@ -110,6 +110,8 @@ def format_quantity(value: float, unit: str, digits: int = 4) -> str:
     ('400 GiB/s', '3.35 TB/s')
     >>> format_quantity(94.6475e-12, "J"), format_quantity(1391.8172, "mm^2")
     ('94.65 pJ', '1392 mm^2')
+    >>> format_quantity(2**30, "B", digits=3), format_quantity(999.99e3, "B", digits=3)
+    ('1 GiB', '1 MB')
     """
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
@@ -127,9 +129,13 @@ def format_quantity(value: float, unit: str, digits: int = 4) -> str:
 
 
 def _with_prefix(value: float, unit: str, prefixes: Mapping[str, Fraction], digits: int) -> str:
-    """The value under its largest prefix that leaves at least 1 before the point."""
-    size = abs(float(f"{value:.{digits}g}"))  # 999.99 k is rounded to 1 M, not to 1000 k
-    fitting = [p for p, s in prefixes.items() if float(s) <= size]
+    """The value under its largest prefix that leaves at least 1 before the point.
+
+    That is looked at in the digits that are shown: 999.99 k is 1 M and not 1000 k, and 2**30 is
+    1 Gi also in three digits.
+    """
+    size = abs(value)
+    fitting = [p for p, s in prefixes.items() if float(_digits(size / float(s), digits)) >= 1]
     best = max(fitting, key=prefixes.__getitem__, default=min(prefixes, key=prefixes.__getitem__))
     return f"{_digits(value / float(prefixes[best]), digits)} {best}{unit}"
 

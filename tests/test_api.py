@@ -46,12 +46,10 @@ def words_of(name):
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_same_answers_from_command_line_python_report_and_sweep(name, answer, tmp_path):
+def test_same_answers_from_command_line_python_and_sweep(name, answer):
     printed = answer(*words_of(name))
     found = estimated(name)
     assert found.to_dict() == printed
-    einfall.report(found, "page.html")
-    assert data_of((tmp_path / "page.html").read_text(encoding="utf-8")) == printed
     cascade, machine, shape, mask = ASKED[name]
     key = "batch" if "batch" in shape else "heads"
     fixed = {k: v for k, v in shape.items() if k != key}
@@ -66,6 +64,12 @@ def test_same_answers_from_command_line_python_report_and_sweep(name, answer, tm
     assert float(point["latency_s"]) == pytest.approx(printed["latency_s"], rel=1e-11)
     assert float(point["energy_j"]) == pytest.approx(printed["energy_j"], rel=1e-11)
     assert point["bound"] == printed["bound"]
+
+
+def test_report_writes_the_answer_that_is_there(tmp_path):
+    found = estimated("gpu")
+    einfall.report(found, tmp_path / "page.html")
+    assert data_of((tmp_path / "page.html").read_text(encoding="utf-8")) == found.to_dict()
 
 
 @pytest.mark.parametrize(
@@ -265,7 +269,7 @@ def test_saved_files(ask, tmp_path):
     assert data_of((tmp_path / "new/a.html").read_text(encoding="utf-8")) == found.to_dict()
     assert (tmp_path / "new/a.csv").read_text().count("\n") == 1 + len(found.rows)
     assert (tmp_path / "new/a.png").read_bytes()[:4] == b"\x89PNG"
-    assert list(found.figures()) == ["time_by_unit", "energy_by_component"]
+    assert list(found.figures()) == ["time_by_unit", "energy_by_component", "roofline"]
     with pytest.raises(einfall.BadInputError, match="figure: wanted one of time_by_unit"):
         found.save("a.png", figure="x")
 
@@ -275,19 +279,20 @@ def test_text_is_that_of_the_command_line(ask):
     assert repr(estimated("array")) == str(estimated("array"))
 
 
-def test_a_notebook_shows_words_rows_and_figures():
-    html = estimated("array")._repr_html_()
-    assert "<b>attention_1pass on fusemax_cloud" in html
-    assert (html.count("<table"), html.count("<svg")) == (1, 2)
+def test_a_notebook_shows_words_rows_and_figures_and_escapes_what_others_wrote():
+    hostile = einfall.machine("base: fusemax_cloud\nname: <script>alert(1)</script>\n")
+    html = einfall.estimate("attention_1pass", on=hostile, shape=ARRAY)._repr_html_()
+    assert "<b>attention_1pass on &lt;script&gt;alert" in html
+    assert (html.count("<table"), html.count("<svg")) == (1, 3)
     assert "<script" not in html
     assert len(html) < 150_000
 
 
-def test_a_notebook_escapes_what_others_wrote():
-    hostile = einfall.machine("base: fusemax_cloud\nname: <script>alert(1)</script>\n")
-    html = einfall.estimate("attention_1pass", on=hostile, shape=ARRAY)._repr_html_()
-    assert "<script" not in html
-    assert "&lt;script&gt;" in html
+def test_a_notebook_draws_figures_that_are_taken_out():
+    figures = einfall.ladder("attention_1pass", on="h100_sxm", shape=GPU).figures()
+    assert repr(figures) == "figures: ladder"
+    assert figures._repr_html_().count("<svg") == len(figures) == 1
+    assert repr(einfall.show("machines").figures()) == "figures: none"
 
 
 # The package --------------------------------------------------------------------------------------
@@ -312,8 +317,9 @@ def test_everything_that_is_named_is_there():
 
 def test_packages_of_the_same_name_answer_calls():
     code = (
-        "import einfall; found = einfall.validate('gna'); import einfall.validate.gna, "
-        "einfall.report.page; print(found.ok, einfall.validate('gna') == found, "
-        "callable(einfall.report), einfall.validate.gna.__name__)"
+        "import einfall, inspect; found = einfall.validate('gna'); import einfall.validate.gna, "
+        "einfall.report.page; print(found.ok, callable(einfall.validate), "
+        "inspect.signature(einfall.report), einfall.validate.gna.__name__)"
     )
-    assert run_python(code) == "True True True einfall.validate.gna"
+    told = "True True (found: 'Result', out: 'File') -> 'Result' einfall.validate.gna"
+    assert run_python(code) == told

@@ -98,7 +98,7 @@ MISTAKES = {
     "mask": ({}, GOOD + " --mask causl", 1, ["mask", "causl", "did you mean causal?"]),
     "mask of no pairs": (
         {},
-        "estimate matmul --on fusemax_cloud --shape queries=8,head_dim=4 --mask causal",
+        "estimate matmul --on fusemax_cloud --shape rows=8,inner=8,cols=4 --mask causal",
         1,
         ["matmul", "`queries`", "for a mask"],
     ),

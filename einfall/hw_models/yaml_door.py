@@ -405,6 +405,8 @@ def explain(
 ) -> Iterator[tuple[Keys, str]]:
     """The mistakes that pydantic found in `data`: the field of each, and `want …, found …`."""
     for detail in error.errors(include_url=False):
+        if detail["type"] == "default_factory_not_called":  # for mistakes that are told themselves
+            continue
         keys, found = walk(data, detail["loc"])
         if detail["type"] == "missing":
             keys = (*keys, detail["loc"][-1])
@@ -419,6 +421,8 @@ def _in_words(model: type[BaseModel], keys: Keys, detail: Mapping[str, Any], fou
         names = names_at(model, keys[:-1])
         known = ", ".join(names)
         return f"want a known field ({known}), found {keys[-1]!r}{did_you_mean(keys[-1], names)}"
+    if kind in ("tuple_type", "list_type"):
+        return f"want a list, got {short(found)}"
     if kind == "union_tag_invalid":
         tags, found = detail["ctx"]["expected_tags"], detail["ctx"]["tag"]
         return f"want {_tag(detail)} of one of {tags}, found {found!r}"

@@ -81,10 +81,7 @@ class Quantity:
         ('4K', '1.5×')
         """
         if self.unit in UNITS:
-            text = format_quantity(value, self.unit, digits=4)
-            if "iB" not in text:  # else it is exact, such as 1 GiB, and remains so
-                text = format_quantity(value, self.unit, digits=3)
-            return text.replace("^2", "²")
+            return format_quantity(value, self.unit, digits=3).replace("^2", "²")
         if self.unit == RATIO:
             return f"{short(value)}×"
         return f"{short(100 * value)} %" if self.unit == PART else count(value)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import TYPE_CHECKING
 
 from einfall.report.page import Page, paragraphs, told, words
 from einfall.report.page_tables import Record, columns
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MOST_ROWS = 20
 """Rows that a notebook shows; the answer has them all."""
@@ -30,7 +34,13 @@ def fragment(page: Page, rows: Sequence[Record]) -> str:
     head = f"<p><b>{escape(title)}</b><br>{escape(lead)}</p>"
     notes = "".join(f"<p><i>note: {escape(note)}</i></p>" for note in page.told_notes())
     body = told(facts).replace('class="told"', 'class="said"') + paragraphs(prose)
-    return f'<div class="einfall">{_STYLE}{head}{body}{_table(rows)}{notes}{_figures(page)}</div>'
+    drawn = _in_line({one.name: one.figure for one in page.figures}, page.command + page.wide)
+    return f'<div class="einfall">{_STYLE}{head}{body}{_table(rows)}{notes}{drawn}</div>'
+
+
+def drawings(figures: Mapping[str, Figure], answer: str) -> str:
+    """Figures alone; `answer` is a text that tells their answer apart from others."""
+    return f'<div class="einfall">{_STYLE}{_in_line(figures, answer)}</div>'
 
 
 def _table(rows: Sequence[Record]) -> str:
@@ -51,14 +61,14 @@ def _table(rows: Sequence[Record]) -> str:
     return f"<table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
-def _figures(page: Page) -> str:
-    if not page.figures:
+def _in_line(figures: Mapping[str, Figure], answer: str) -> str:
+    if not figures:
         return ""
     from einfall.plots import inline_svg, once
 
-    mark = f"e{hashlib.sha256((page.command + page.wide).encode()).hexdigest()[:8]}"
+    mark = f"e{hashlib.sha256(answer.encode()).hexdigest()[:8]}"
     drawn = (
-        f"<figure>{inline_svg(one.figure, f'{mark}f{i}', one.name.replace('_', ' '))}</figure>"
-        for i, one in enumerate(page.figures)
+        f"<figure>{inline_svg(figure, f'{mark}f{i}', name.replace('_', ' '))}</figure>"
+        for i, (name, figure) in enumerate(figures.items())
     )
     return once("".join(drawn))

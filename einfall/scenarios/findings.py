@@ -58,7 +58,7 @@ class Findings:
 
     def text(self) -> str:
         """What is printed: the sections, and the files."""
-        title = f"{self.scenario.name}: {self.scenario.about}"
+        title = ": ".join(filter(None, (self.scenario.name, self.scenario.about)))
         return "\n\n".join([title, *self.sections, *files_text(self.paths)])
 
     def record(self) -> dict[str, Any]:

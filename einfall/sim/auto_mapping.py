@@ -30,6 +30,10 @@ MATMUL_RULE = 0.5
 """Part of the buffer that one operand of a matrix product may take (FuseMax's linear layers)."""
 
 
+CORE = "attention"
+"""Name of the group in which a core runs at once, with its fibers on chip or streamed."""
+
+
 def auto_mapping(
     cascade: Cascade, sizes: dict, machine: SpatialArray, *, fibers: bool = True
 ) -> Mapping:
@@ -140,7 +144,7 @@ class _Plan:
         keys = self._sequence[1]
         inside = [e.name for e in einsums if keys in self._ranks(e)]
         if fusion_conflict(self.cascade, inside, keys) is None:
-            return [self._streamed(einsums, "attention")]
+            return [self._streamed(einsums, CORE)]
         fibers = self._fibers(einsums) if self.fibers else None
         if fibers is not None:
             return [fibers]
@@ -233,7 +237,7 @@ class _Plan:
             bound.append(self._on_array(einsum, rows=rows, cols=(queries,)))
         hold, place = self._fiber_places(einsums, shared)
         group = Group(
-            name="attention",
+            name=CORE,
             einsums=_names(einsums),
             loops=tuple(loops),
             hold=hold,

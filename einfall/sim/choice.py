@@ -13,7 +13,7 @@ from einfall.hw_models.library import Machine, as_array
 from einfall.hw_models.spatial_array import SpatialArray
 from einfall.sim import flat, mapping
 from einfall.sim.accounting import PHYSICAL, Accounting
-from einfall.sim.auto_mapping import auto_mapping
+from einfall.sim.auto_mapping import CORE, auto_mapping
 from einfall.sim.estimate import estimate
 from einfall.sim.legality import refuse_windows
 from einfall.sim.mapping import Mapping, MappingError
@@ -70,6 +70,8 @@ def _auto(cascade: Cascade, shape: MappingOf[str, Number], machine: SpatialArray
     """The mapping by rule, with fibers of keys on chip or streamed pass by pass: the faster."""
     sizes = rank_sizes(cascade, shape)
     kept = auto_mapping(cascade, sizes, machine)
+    if all(group.name != CORE for group in kept.groups):
+        return kept
     with suppress(MappingError):  # the other one does not fit
         streamed = auto_mapping(cascade, sizes, machine, fibers=False)
         times = [largest(estimate(cascade, shape, machine, m).latency_s) for m in (streamed, kept)]

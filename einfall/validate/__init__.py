@@ -1,4 +1,7 @@
-"""TRUE? Comparison of what einfall computes with what was published or measured."""
+"""TRUE? Comparison of what einfall computes with what was published or measured.
+
+Called, it asks the verb: see `einfall.api.validate`.
+"""
 
 from einfall.callable import answer_calls
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +14,23 @@ from einfall.verbs.kinds import Asked, Estimated, Words, compared, told
 from einfall.verbs.questions import read_machine, read_question, read_what, remarks, whole_shape
 
 if TYPE_CHECKING:
+    from einfall.hw_models import SpatialArray
+    from einfall.sim.estimate import Estimate
     from einfall.sim.ladder import Ladder
 
 
 def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
     """The question; `mistakes` may hold some of its options already."""
     from einfall.report.explain import explain
+    from einfall.sim.choice import BEST
 
     question = read_question(args, mistakes)
+
+    def held(found: Estimate) -> Callable[[SpatialArray, bool], Estimate]:
+        return lambda machine, simulate: replace(
+            question, machine=machine, mapping=found.mapping
+        ).estimate(simulate=simulate)
+
     return Asked(
         question.cascade.name,
         question.machine,
@@ -29,6 +40,7 @@ def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
         lambda found: found.mapping.name,
         lambda _: remarks(args, question),
         lambda found: explain(question.cascade, found),
+        hold=held if args.mapping == BEST else None,
     )
 
 

@@ -52,7 +52,8 @@ class Asked:
     and tilings that are not named are chosen anew on each machine. `simulated` says whether a
     simulation is asked for and is what gives the times; `mapping` names that of an estimate,
     `notes` tells what a reader of it should know, `explain` its terms. `timeline` is that of a
-    simulated estimate; it raises BadInputError where what runs has no steps.
+    simulated estimate; it raises BadInputError where what runs has no steps. `hold` of an estimate
+    is `estimate` with its mapping held, where choosing one anew takes a search.
     """
 
     cascade: str
@@ -64,6 +65,7 @@ class Asked:
     notes: Callable[[Any], tuple[str, ...]]
     explain: Callable[[Any], Explanation]
     timeline: Callable[[Any], Simulation] = lambda found: found.simulation
+    hold: Callable[[Any], Callable[[Any, bool], Answered]] | None = None
 
 
 class Kind(Protocol):

@@ -49,6 +49,8 @@ class Question:
         """The same question of another machine; a mapping that is not named is chosen anew."""
         from einfall.sim.choice import mapping_for
 
+        if machine == self.machine:
+            return self
         how = {"name": self.named, "accounting": self.accounting}
         chosen = mapping_for(self.cascade, self.shape, machine, **how)
         return replace(self, machine=machine, mapping=chosen)
@@ -107,7 +109,10 @@ def question_options(parser: argparse.ArgumentParser) -> None:
     """The options of every verb that asks of a cascade on a machine."""
     where_options(parser)
     option(
-        parser, "--mapping", "NAME", "a mapping or a file.yaml, on a GPU a kernel; else what suits"
+        parser,
+        "--mapping",
+        "NAME",
+        "a mapping, a file.yaml, best for a search, on a GPU a kernel; else what suits",
     )
     option(parser, "--mask", "MASK", MASK_HELP)
     word_options(parser)

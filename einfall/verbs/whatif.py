@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,13 @@ from einfall.verbs.words import Verb, option
 if TYPE_CHECKING:
     from einfall.hw_models import Machine
     from einfall.report.explain_change import ExplainedChange
-    from einfall.scenarios.whatif import Change
+    from einfall.scenarios.whatif import Answered, Change
     from einfall.sim.events import Simulation
+
+_HELD = (
+    "the mapping that the search found is held while numbers of the machine move: what a rate is "
+    "worth and the tornado are those of this mapping"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +176,14 @@ def _row(asked: _Asked, share: float | None) -> dict[str, Any]:
     row |= {"tornado": None, "notes": notes}
     if change.after is None:
         return row
-    row |= _worth(question, after)
+    near = question.estimate
+    if question.hold is not None:
+        near = question.hold(asked.found[-1])
+        notes += (_HELD,)
+    row |= {"notes": notes, **_worth(near, after)}
     if share is not None:
         moved = whatif.tornado(
-            lambda machine: question.estimate(machine, question.simulated),
+            lambda machine: near(machine, question.simulated),
             after,
             share,
             _told(question.cascade),
@@ -183,12 +192,12 @@ def _row(asked: _Asked, share: float | None) -> dict[str, Any]:
     return row
 
 
-def _worth(question: Asked, machine: Machine) -> dict[str, Any]:
+def _worth(near: Callable[[Any, bool], Answered], machine: Machine) -> dict[str, Any]:
     """What each number and each resource of a machine is worth, by the closed form."""
     from einfall.scenarios import whatif
 
     def asked(machine: Machine) -> Any:  # noqa: ANN401  an estimate of the machine's kind
-        return question.estimate(machine, False)
+        return near(machine, False)
 
     base = whatif.Outcome.of(asked(machine))
     prices = whatif.prices(asked, machine)

@@ -156,8 +156,7 @@ TWO = Bars(TIME, series="series")
 OF_PRICE = Pareto(PRICE, TOKENS)
 SIDES = ("20 % less", "20 % more")
 CASES = ("fa2", "fa3", "unfused", "decode")
-FORTY = tuple(f"case {i}" for i in range(40))
-TWENTY = FORTY[:20]
+TWENTY = tuple(f"case {i}" for i in range(20))
 
 GALLERY = {
     "heatmap": (heatmap_figure, grid(12, 8), {"shown": ON_WIDTH}),
@@ -203,7 +202,7 @@ GALLERY = {
     "roofline_least": (roofline_figure, ROOFS[:1], {}),
     "roofline_20": (roofline_figure, [*ROOFS[:4], *MANY_POINTS], {}),
     "time_stack": (time_stack_figure, busy(CASES), {}),
-    "time_stack_40": (time_stack_figure, busy(FORTY), {}),
+    "time_stack_20": (time_stack_figure, busy(TWENTY), {}),
     "time_stack_long": (time_stack_figure, busy((LONG, "fa2")), {}),
     "time_stack_zero": (
         time_stack_figure,
@@ -212,7 +211,6 @@ GALLERY = {
         {},
     ),
     "energy_stack": (energy_stack_figure, energies(CASES), {}),
-    "energy_stack_one": (energy_stack_figure, energies(("fa3",)), {}),
     "energy_stack_20": (energy_stack_figure, energies(TWENTY), {}),
     "pareto": (pareto_figure, machines(16), {"shown": OF_PRICE}),
     "pareto_series": (

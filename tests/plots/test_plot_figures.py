@@ -261,7 +261,7 @@ def test_a_bound_that_is_no_unit_is_named(ax):
 
 
 def test_many_cases_show_as_many_hidden_units_as_a_page_has_room_for():
-    sheet = plots.time_stack_figure(gallery.busy(gallery.FORTY[:16]), title="t")
+    sheet = plots.time_stack_figure(gallery.busy(gallery.TWENTY[:16]), title="t")
     assert sheet.get_figheight() <= 10.5
     assert "; the 1 busiest" in sheet.get_suptitle().replace("\n", " ")
 

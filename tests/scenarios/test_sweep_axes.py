@@ -11,6 +11,12 @@ from einfall.scenarios.sweeps.reading import plan
 B200 = load("b200")
 
 
+@pytest.fixture(autouse=True)
+def arrays_of_few_points(monkeypatch):
+    """Small grids as arrays, too."""
+    monkeypatch.setattr("einfall.scenarios.sweeps.arrays.FEW", 8)
+
+
 def column(key, values):
     if isinstance(values, dict):
         values = Range.model_validate(values, by_alias=True, by_name=False)

@@ -389,3 +389,35 @@ def test_a_figure_that_cannot_be_is_told_before_a_file_is_written(tmp_path, figu
     with pytest.raises(SpecError, match=message):
         scenarios.run(path, out=out, figures=True)
     assert not out.exists()
+
+
+# Mistakes in what is told -------------------------------------------------------------------------
+
+HEAD = "kind: sweep\nname: x\ncascade: attention_1pass\nmachine: b200\n"
+SIZES = "shape: {heads: 8, queries: 1K, head_dim: 64}\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [("columns: [speedup]", "columns: want a baseline for speedup, found none; add one"),
+     ("keep: energy_ratio < 1", "keep: want a baseline for energy_ratio, found none"),
+     ("answers: [{ask: q, least: latency_s, where: speedup > 2}]", "answers.0.where.0: want a"),
+     ("answers: [{ask: q, least: latency_s, where: keys > 2}]", "answers.0.where.0: want a"),
+     ("figures: {}", "figures: want a list, got {}"),
+     ("workloads: []", "workloads: want fields (name: value), got []"),
+     ("axes: {keys: []}", "axes.keys: want a list of values"),
+     ("baseline: {keys: -3}", "baseline: want a positive whole number")],
+)  # fmt: skip
+def test_what_cannot_be_told_is_one_mistake(tmp_path, lines, message):
+    path = tmp_path / "x.yaml"
+    path.write_text(HEAD + SIZES + lines)
+    with pytest.raises(SpecError) as error:
+        scenarios.run(path)
+    assert message in str(error.value)
+    assert len(error.value.problems) == 1
+
+
+def test_a_scenario_without_a_question_has_its_name_as_title(tmp_path):
+    path = tmp_path / "x.yaml"
+    path.write_text(HEAD + SIZES)
+    assert scenarios.run(path).text().startswith("x\n\n")

@@ -3,6 +3,7 @@
 import csv
 import json
 import random
+from itertools import accumulate
 
 import pytest
 
@@ -10,6 +11,13 @@ from einfall.cli import main
 from einfall.scenarios.sweeps.arrays import SINGLES
 from einfall.scenarios.sweeps.reading import plan
 from einfall.scenarios.sweeps.runner import run_sweep
+
+
+@pytest.fixture(autouse=True)
+def arrays_of_few_points(monkeypatch):
+    """Small grids as arrays, too."""
+    monkeypatch.setattr("einfall.scenarios.sweeps.arrays.FEW", 8)
+
 
 SWEEPS = {
     "gpu": (
@@ -66,6 +74,32 @@ SWEEPS = {
         "shape: {batch: 2, heads: 8, head_dim: 64}\n"
         "axes: {queries: [1K, 2K, 5000], machine.clock.boost: [0.5x, 1x]}\n"
     ),
+    "passes": (
+        "cascade: attention_3pass\n"
+        "machine: [h100_sxm, b200]\n"
+        "shape: {kv_heads: 4}\n"
+        "axes:\n"
+        "  dtype: [bf16, fp32]\n"
+        "  mask: [dense, causal]\n"
+        "  queries: [100, 4K, 20000]\n"
+        "  keys: [4K, 70000]\n"
+        "  heads: [8, 32]\n"
+        "  machine.hbm.bandwidth: [1x, 0.5x]\n"
+        "  head_dim: [64, 128, 320]\n"
+        "columns: [latency_s, energy_j, bound, utilization.tensor, busy_s.mufu, busy_s.hbm]\n"
+    ),
+    "scans": (
+        "cascade: [linear_attention, linear_attention_causal]\n"
+        "machine: [a100_sxm, b200]\n"
+        "shape: {heads: 16}\n"
+        "axes:\n"
+        "  mapping: [triton_linear, fla_retention]\n"
+        "  queries: [1, 1000, 30000]\n"
+        "  batch: [1, 3, 64]\n"
+        "  machine.sm.tensor.bf16: [1x, 2x]\n"
+        "  head_dim: [64, 128]\n"
+        "columns: [latency_s, energy_j, bound, utilization.tensor, clock_hz, traffic_bytes.l2]\n"
+    ),
     "array": (
         "cascade: attention_1pass\n"
         "machine: fusemax_cloud\n"
@@ -99,7 +133,7 @@ SWEEPS = {
         "axes: {height: [32, 64], machine.word: [4 bit, 8 bit]}\n"
     ),
 }
-BY_ARRAYS = ("gpu", "tuned", "power", "decode", "array", "masked")
+BY_ARRAYS = ("gpu", "tuned", "power", "decode", "passes", "scans", "array", "masked")
 
 
 def write(tmp_path, name, text):
@@ -190,6 +224,32 @@ def _is_number(text):
     except ValueError:
         return False
     return True
+
+
+def test_axes_in_any_order_have_the_same_rows_and_long_arrays(tmp_path, monkeypatch):
+    monkeypatch.setattr("einfall.scenarios.sweeps.arrays.ARRAYS", 64)
+    axes = ["head_dim: {from: 16, to: 128, step: 16}", "queries: {from: 1K, to: 8K, step: 1K}",
+            "batch: {from: 1, to: 8, step: 1}", "machine.hbm.bandwidth: [1x, 2x]"]  # fmt: skip
+    head = "cascade: attention_1pass\nmachine: h100_sxm\nshape: {heads: 16}\naxes:\n"
+    rows, shortest = [], []
+    for order in ((0, 1, 2, 3), (1, 2, 3, 0), (2, 0, 3, 1)):
+        text = head + "".join(f"  {axes[n]}\n" for n in order) + "columns: [latency_s]\n"
+        ready = plan(write(tmp_path, "order", text))
+        found = run_sweep(ready, out=tmp_path)
+        with found.paths[0].open() as file:
+            lines = list(csv.DictReader(file))
+        keys = sorted(ready.heads.values())
+        rows.append({tuple(x[k] for k in keys): float(x["latency_s"]) for x in lines})
+        blocks = list(ready.grid.blocks(0, ready.grid.block_count))
+        assert [block.first for block in blocks[1:]] == list(
+            accumulate(block.points for block in blocks[:-1])
+        )
+        loops = len(blocks[0].ranges[order.index(0)])
+        shortest.append(blocks[0].points // loops)
+    assert rows[1] == pytest.approx(rows[0], rel=1e-11)
+    assert rows[2] == pytest.approx(rows[0], rel=1e-11)
+    assert len(rows[0]) == 1024
+    assert shortest == [64, 16, 16]  # a block of 64 with all eight widths had 8
 
 
 def test_a_buffer_that_is_too_small_is_counted_with_its_reason(tmp_path):

@@ -114,7 +114,7 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(cloud, tmp_path, monkeypatc
 def test_chunks_of_another_sweep_are_not_taken(cloud, tmp_path):
     ready = plan(cloud)
     store = chunks.Store(tmp_path / "chunks", ready.key)
-    store.write(0, chunks.packed({"points": 1}, b"row\n"))
+    store.write(0, chunks.packed({"points": 1}, [b"ro", b"w\n"]))
     assert store.read(0) == ({"points": 1}, b"row\n")
     cloud.write_text(TEXT.replace("latency_s < 1 ms", "latency_s < 2 ms"))
     assert chunks.Store(tmp_path / "chunks", plan(cloud).key).read(0) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from math import prod
@@ -15,10 +15,16 @@ from einfall.scenarios.sweeps.plan import Choice, Plan
 from einfall.scenarios.sweeps.points import evaluate
 
 ARRAYS, SINGLES = 65_536, 64
-"""Points of a block where all are arrays, at most, and of one where each is by itself."""
+"""Points of a block where all are arrays, and of one where each is by itself."""
+
+_GROWS = 16  # a block that loops over axes has up to so many times `ARRAYS` points
+_WORTH = 1 / 4  # of `ARRAYS`: an array of fewer points takes longer a point
 
 TOLERANCE = 1e-9
 """How far arrays may be from what single numbers give, as a share of it."""
+
+FEW = 32
+"""Points of a case up to which each is worked out by itself: to try arrays would take as long."""
 
 _SAMPLED = 8  # points of a case for which arrays are compared with numbers
 _CASES = 24  # cases that are sampled, at most
@@ -31,8 +37,8 @@ def tried(found: Plan) -> Plan:
     farthest = 0.0
     for n, (names, single) in enumerate(found.cases.items()):
         case = single.with_arrays()
-        varied = [a for a, keys in enumerate(found.axes) if set(keys) <= case.arrays]
-        if not varied or prod(found.grid.dims[a] for a in varied) < _SAMPLED:
+        varied = _varied(found, case)
+        if not varied or prod(found.grid.dims[a] for a in varied) < FEW:
             cases[names] = single
             continue
         cases[names] = case
@@ -54,15 +60,43 @@ def tried(found: Plan) -> Plan:
             f"causal GPU kernels by their closed form: at most {farthest:.2%} from the exact "
             "answers at the sampled points"
         ] = None
-    grid = Grid(found.grid.dims, min(ARRAYS, SINGLES * min(_together(found, cases.values()))))
+    varied = [_varied(found, case) for case in cases.values()]
+    grid = Grid(found.grid.dims, block_points(found.grid.dims, varied))
     return replace(found, cases=cases, grid=grid, notes=tuple(notes))
 
 
-def _together(found: Plan, cases: Iterable[Case]) -> Iterator[int]:
-    """How many points of each case are worked out together, at most."""
-    for case in cases:
-        varied = [a for a, keys in enumerate(found.axes) if set(keys) <= case.arrays]
-        yield prod(found.grid.dims[a] for a in varied)
+def _varied(found: Plan, case: Case) -> list[int]:
+    """The axes that a case has as arrays."""
+    return [a for a, keys in enumerate(found.axes) if set(keys) <= case.arrays]
+
+
+def block_points(dims: Sequence[int], varied: Sequence[Sequence[int]]) -> int:
+    """Points of a block at most: so many that its arrays are long whatever is looped over.
+
+    Neighbouring points differ on the last axes first. Where these are looped over, as a head's
+    width is, a block grows until what is left for an array is worth one.
+
+    Args:
+        dims: Places on each axis.
+        varied: For each case the axes that are arrays.
+
+    >>> block_points((64, 4096, 16), varied=[[0, 1, 2]])
+    65536
+    >>> block_points((64, 4096, 16), varied=[[0, 1]])  # 16 arrays of 16,384
+    262144
+    >>> block_points((16, 64, 4096), varied=[[1, 2]])  # one of 65,536
+    65536
+    >>> block_points((16, 64, 4096), varied=[[]])
+    64
+    """
+    together = min(prod(dims[a] for a in axes) for axes in varied)
+    most, wanted = ARRAYS, min(together, _WORTH * ARRAYS)
+    while most < _GROWS * ARRAYS:
+        block = next(Grid(tuple(dims), most).blocks(0, 1)).dims
+        if min(prod(block[a] for a in axes) for axes in varied) >= wanted:
+            break
+        most *= 2
+    return min(most, SINGLES * together)
 
 
 def _sample(found: Plan, names: Choice) -> Block:

@@ -32,7 +32,6 @@ MACHINE = "machine."
 _MOST = 10_000_000  # values of one axis
 
 Value = int | float | str
-Setting = Mapping[str, Value]
 
 
 class Range(Spec):

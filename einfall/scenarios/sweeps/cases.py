@@ -24,7 +24,7 @@ from einfall.sim.accounting import MODES
 from einfall.sim.estimate import estimate
 from einfall.sim.gpu.asked import (
     DECODE,
-    FEW_ROWS,
+    FEW_QUERIES,
     FORWARD,
     SERVES,
     Asked,
@@ -33,7 +33,7 @@ from einfall.sim.gpu.asked import (
     own_fields,
 )
 from einfall.sim.gpu.estimate import estimate as gpu_estimate
-from einfall.sim.gpu.many import IN_STEPS, launches
+from einfall.sim.gpu.many import IN_PASSES, IN_STEPS, launches
 from einfall.sim.gpu.schedule import KernelSchedule, ScheduleError
 from einfall.sim.mapping import Mapping as Mapped
 from einfall.sim.mapping import MappingError
@@ -87,7 +87,8 @@ class Case:
     @property
     def approximate(self) -> bool:
         """Whether arrays give another answer than numbers do: causal kernels by closed form."""
-        return bool(self.arrays) and self.machine.kind == "gpu" and self.cascade.mask is not None
+        masked = self.machine.kind == "gpu" and self.cascade.mask is not None
+        return bool(self.arrays) and masked and _in_steps(self.cascade)
 
     def one(self, settings: Settings) -> Columns:
         """The columns of one point, as `einfall estimate` answers.
@@ -203,9 +204,11 @@ def _arrays(case: Case) -> frozenset[str]:
     kind, mask = case.machine.kind, case.cascade.mask
     if kind == "gpu":
         causal = mask is not None and own_fields(mask.spec) == {"causal": True}
-        named = case.mapping != choice.BEST  # which is a kernel of its own at each point
-        fits = named and case.cascade.name in SERVES["decode"] and (mask is None or causal)
-        if not fits or (causal and not case.closed_form):
+        if case.mapping == choice.BEST:  # which is a kernel of its own at each point
+            return _NONE
+        able = (*SERVES["decode"], *SERVES["three_pass"], *(() if mask else SERVES["chunked"]))
+        listed = causal and not case.closed_form and _in_steps(case.cascade)
+        if case.cascade.name not in able or listed or not (mask is None or causal):
             return _NONE
         return _LENGTHS | {"kv_heads"} | _GPU | _tensor_rates(case.machine)
     if kind != "spatial_array" or case.simulate:
@@ -219,9 +222,14 @@ def _arrays(case: Case) -> frozenset[str]:
 _NONE: frozenset[str] = frozenset()
 
 
+def _in_steps(cascade: Cascade) -> bool:
+    """Whether kernels of a cascade are blocks of steps, which a causal mask makes unlike."""
+    return cascade.name in SERVES["decode"]
+
+
 def _tensor_rates(gpu: Any) -> frozenset[str]:  # noqa: ANN401
     """Rates and energies of the tensor cores; not where a rate chooses the fit, see `fit_for`."""
-    fields = ("energy.mma", "sm.tensor") if gpu.name in machine_names("gpu") else ("energy.mma",)
+    fields = ("energy.mma", "sm.tensor") if gpu.name in machine_names() else ("energy.mma",)
     return frozenset(f"{MACHINE}{field}.{dtype}" for field in fields for dtype in gpu.sm.tensor)
 
 
@@ -264,11 +272,15 @@ def _empty(name: str, dims: tuple[int, ...]) -> np.ndarray:
 
 def _which_kernel(case: Case, sizes: Mapping[str, Any], gpu: Any) -> np.ndarray:  # noqa: ANN401
     """Numbers that differ where the choice of the kernel can differ between points."""
+    keys, masked = sizes.get("keys", sizes["queries"]), case.cascade.mask is not None
+    if not _in_steps(case.cascade):  # chunks take as many keys as queries
+        chunked = case.cascade.name in SERVES["chunked"]
+        return np.asarray(chunked * (keys != sizes["queries"]) + masked * (keys < sizes["queries"]))
     group = sizes["heads"] / sizes["kv_heads"]
-    few = sizes["queries"] * group <= FEW_ROWS
+    few = sizes["queries"] <= FEW_QUERIES
     code = few + np.zeros(())
-    if case.cascade.mask:  # one query sees every key; more queries than keys see none at first
-        code = 3 * code + (sizes["keys"] < sizes["queries"]) + 2 * (sizes["queries"] == 1)
+    if masked:  # one query sees every key; more queries than keys see none at first
+        code = 3 * code + (keys < sizes["queries"]) + 2 * (sizes["queries"] == 1)
     by_default = (*FORWARD[gpu.generation], *DECODE[gpu.generation])
     able = (case.mapping,) if case.mapping else tuple(dict.fromkeys(by_default))
     for kernel in (k for k in map(known_kernel, able) if k.otherwise):
@@ -291,7 +303,7 @@ def _launches(
     if not _has_closed_form(asked, sizes, masked=case.cascade.mask is not None):
         return _one_by_one(case, sizes, gpu, varied, dims)
     numbers = ("batch", "heads", "kv_heads", "queries", "keys")
-    problem = replace(asked.problem, **{k: sizes[k] for k in numbers})
+    problem = replace(asked.problem, **{k: sizes.get(k, sizes["queries"]) for k in numbers})
     array = with_overrides(gpu, {_path(k): v for k, v in varied.items()}) if varied else gpu
     return columns_of(launches(asked.kernel, array, problem, asked.fit.parameters), case.columns)
 
@@ -299,6 +311,8 @@ def _launches(
 def _has_closed_form(asked: Asked, sizes: Mapping[str, Any], *, masked: bool) -> bool:
     """Whether `launches` answers for the kernel and mask."""
     kernel: KernelSchedule = asked.kernel
+    if kernel.does in IN_PASSES:
+        return not masked or bool(np.all(sizes["keys"] >= sizes["queries"]))
     if kernel.does not in IN_STEPS or asked.problem.visited is not None:
         return False
     if kernel.does == "decode":  # a mask leaves out keys, but none for the last query

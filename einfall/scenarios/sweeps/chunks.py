@@ -11,14 +11,13 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from einfall.scenarios.sweeps.plan import Plan
 from einfall.scenarios.sweeps.points import evaluate
-from einfall.scenarios.sweeps.tables import piece
+from einfall.scenarios.sweeps.tables import pieces
 from einfall.scenarios.sweeps.tally import Tally, merged, tally
 
 
@@ -31,29 +30,36 @@ def work_out(plan: Plan, start: int, stop: int, form: str | None) -> bytes:
         stop: That after the last.
         form: How the rows are written; not at all without it.
     """
-    tallies, rows = [], []
+    tallies: list[Tally] = []
+    rows: list[bytes] = []
     for block in plan.grid.blocks(start, stop):
         table = evaluate(plan, block)
         tallies.append(tally(plan, block, table))
-        if form == "csv":
-            rows.append(piece(plan, [(block, table)], form))
-        elif form is not None:
-            rows.append((block, table))
-    body = b"".join(rows) if form != "parquet" else piece(plan, rows, form)
-    return packed(merged(tallies), body)
+        if form is not None:
+            rows += pieces(plan, block, table, form)
+    return packed(merged(tallies), rows)
 
 
-def packed(own: Tally, body: bytes) -> bytes:
-    """A chunk as bytes."""
-    head = {"bytes": len(body), "crc": zlib.crc32(body), "tally": own}
-    return json.dumps(head).encode() + b"\n" + body
+def packed(own: Tally, rows: Sequence[bytes]) -> bytes:
+    """A chunk as bytes, its rows in pieces."""
+    crc = 0
+    for part in rows:
+        crc = zlib.crc32(part, crc)
+    head = {"bytes": sum(map(len, rows)), "crc": crc, "tally": own}
+    return b"".join((json.dumps(head).encode(), b"\n", *rows))
 
 
-def unpacked(data: bytes) -> tuple[Tally, bytes] | None:
-    """Tally and rows of a chunk; None where it is broken."""
-    line, _, body = data.partition(b"\n")
+def tally_of(data: bytes) -> Tally:
+    """The tally of a chunk that is whole."""
+    return json.loads(data[: data.index(b"\n")])["tally"]
+
+
+def unpacked(data: bytes) -> tuple[Tally, memoryview] | None:
+    """Tally and rows of a chunk, these without a copy; None where it is broken."""
+    end = data.find(b"\n")
+    body = memoryview(data)[end + 1 :]
     try:
-        head = json.loads(line)
+        head = json.loads(data[: max(end, 0)])
     except ValueError:
         return None
     if head.get("bytes") != len(body) or head.get("crc") != zlib.crc32(body):
@@ -73,7 +79,7 @@ class Store:
         name = hashlib.sha256(f"{self.key} {number}".encode()).hexdigest()[:24]
         return self.folder / f"{name}.chunk"
 
-    def read(self, number: int) -> tuple[Tally, bytes] | None:
+    def read(self, number: int) -> tuple[Tally, memoryview] | None:
         """A chunk, if it is there and whole."""
         try:
             return unpacked(self.path(number).read_bytes())
@@ -88,10 +94,10 @@ class Store:
         part.write_bytes(data)
         part.replace(path)
 
-    def bodies(self, count: int) -> Iterator[bytes]:
+    def bodies(self, count: int) -> Iterator[memoryview]:
         """The rows of all chunks in their order."""
         for number in range(count):
-            found: Any = self.read(number)
+            found = self.read(number)
             if found is None:
                 raise OSError(f"{self.path(number)}: wanted a chunk of the sweep, found none")
             yield found[1]

@@ -33,8 +33,9 @@ def floats(values: np.ndarray) -> np.ndarray:
     text = np.zeros((len(values), _WIDTH), dtype=np.uint8)
     size = np.abs(values)
     usual = (size >= 10.0**-_LARGEST) & (size < 10.0**_LARGEST)
-    exponents = np.floor(np.log10(np.where(usual, size, 1.0))).astype(np.int64)
-    scaled = np.where(usual, size, 1.0) * _TENS[DIGITS - 1 - exponents + _LARGEST]
+    known = np.where(usual, size, 1.0)
+    exponents = np.floor(np.log10(known)).astype(np.int64)
+    scaled = known * _TENS[DIGITS - 1 - exponents + _LARGEST]
     whole = np.rint(scaled)
     sure = np.abs(np.abs(scaled - whole) - 0.5) > _EITHER
     usual &= sure & (whole >= 10.0 ** (DIGITS - 1)) & (whole < 10.0**DIGITS)
@@ -80,11 +81,12 @@ def rows_of(written: np.ndarray) -> np.ndarray:
 
 def joined(columns: Sequence[np.ndarray]) -> bytes:
     """Lines of the columns, with a comma between two."""
-    parts = []
-    for n, column in enumerate(columns):
-        end = np.uint8(_NEWLINE if n == len(columns) - 1 else _COMMA)
-        parts += [column, np.broadcast_to(end, (len(column), 1))]
-    return np.concatenate(parts, axis=1).tobytes().translate(None, b"\0")
+    ends = np.cumsum([column.shape[1] + 1 for column in columns])
+    text = np.empty((len(columns[0]), ends[-1]), dtype=np.uint8)
+    for column, end in zip(columns, ends, strict=True):
+        text[:, end - 1 - column.shape[1] : end - 1] = column
+    text[:, ends[:-1] - 1], text[:, -1] = _COMMA, _NEWLINE
+    return text.tobytes().translate(None, b"\0")
 
 
 def _digits(values: np.ndarray, least: int) -> np.ndarray:

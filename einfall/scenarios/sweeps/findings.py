@@ -92,12 +92,21 @@ def _answers_text(told: list[dict[str, Any]]) -> Iterator[str]:
 
 def _notes(listing: Listing) -> Iterator[str]:
     """What is not in the table, and what a reader should know of it."""
-    lines = [f"{n:,} points dropped by {text}" for text, n in listing.dropped.items() if n]
+    lines = [f"{_points(n)} dropped by {text}" for text, n in listing.dropped.items() if n]
     cannot = [row[WHY] for row in listing.rows if WHY in row]
     if cannot:
-        lines.append(f"{len(cannot):,} points cannot be, the first: {cannot[0]}")
+        lines.append(f"{_points(len(cannot))} cannot be, the first: {cannot[0]}")
     if listing.without_baseline:
         lines.append(f"no speedup where the baseline cannot be: {listing.without_baseline}")
     lines += listing.plan.notes
     if lines:
         yield "\n".join(lines)
+
+
+def _points(n: int) -> str:
+    """So many points.
+
+    >>> _points(1), _points(2000)
+    ('1 point', '2,000 points')
+    """
+    return f"{n:,} point{'s' * (n != 1)}"

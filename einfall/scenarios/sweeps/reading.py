@@ -86,7 +86,7 @@ class _Reader:
         self._read_names()
         fields, values = self._values()
         sizes = self._sizes(fields, values)
-        constraints = tuple(self._constraints("keep", self.sweep.keep))
+        constraints = tuple(self._constraints(("keep",), self.sweep.keep, self._spoken_of()))
         if self.document.problems:
             raise self.document.error()
         found = Plan(
@@ -101,8 +101,9 @@ class _Reader:
             heads={key: self._head(key) for key in self.columns},
         )
         found = replace(found, cases=self._cases(found), base=self._base())
+        self._check_ratios(found)
         self._check_columns(found)
-        self._check_shown()
+        self._check_shown(found)
         if self.document.problems:
             raise self.document.error()
         return tried(found)
@@ -266,14 +267,12 @@ class _Reader:
         return tuple(sizes)
 
     def _constraints(
-        self, field: str | int, texts: Sequence[str], *at: str | int
+        self, place: tuple[str | int, ...], texts: Sequence[str], names: Mapping[str, str]
     ) -> Iterator[Constraint]:
-        """Conditions of a field, which lies at `at`."""
-        names = self._spoken_of()
+        """The conditions of a field, about names of which the units are given."""
         for n, text in enumerate(texts):
             found: list[Constraint] = []
-            place = (*at, field, n)
-            self._note(place, lambda t=text, f=found: f.append(read_constraint(t, names)))
+            self._note((*place, n), lambda t=text, f=found: f.append(read_constraint(t, names)))
             yield from found
 
     def _spoken_of(self) -> dict[str, str]:
@@ -327,17 +326,28 @@ class _Reader:
                 self.document.report(("baseline",), f"{dotted(problem.keys)}: {problem.message}")
             return None
 
-    def _check_shown(self) -> None:
+    def _check_ratios(self, found: Plan) -> None:
+        """Whether there is a baseline for what compares with one."""
+        ratios = [name for name in found.asked if name in RATIOS]
+        if ratios and not self.sweep.baseline:
+            place = "columns" if ratios[0] in self.sweep.columns else "keep"
+            way_out = "add one, such as baseline: {dtype: bf16}"
+            self.document.report(
+                (place,), f"want a baseline for {ratios[0]}, found none; {way_out}"
+            )
+
+    def _check_shown(self, found: Plan) -> None:
         """Whether answers and figures are of columns that there are."""
-        known = (*self.columns, *self.sweep.columns)
+        known = tuple(dict.fromkeys((*self.columns, *found.asked)))
+        names = {name: unit for name, unit in found.spoken_of.items() if name in known}
         for n, question in enumerate(self.sweep.answers):
             used = {"most" if question.least is None else "least": question.column}
             used |= {f"for_each.{i}": name for i, name in enumerate(question.for_each)}
             self._check_used(("answers", n), used, known)
-            list(self._constraints("where", question.where, "answers", n))
+            list(self._constraints(("answers", n, "where"), question.where, names))
         for n, figure in enumerate(self.sweep.figures):
             self._check_used(("figures", n), figure.used(), known)
-            list(self._constraints("where", figure.where, "figures", n))
+            list(self._constraints(("figures", n, "where"), figure.where, names))
 
     def _check_used(
         self, at: tuple[str | int, ...], used: Mapping[str, str], known: Sequence[str]

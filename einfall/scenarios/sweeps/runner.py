@@ -13,14 +13,14 @@ from einfall import __version__
 from einfall.files import json_text, write_all, write_texts
 from einfall.hw_models.yaml_door import SpecError
 from einfall.scenarios.sweeps import tables
-from einfall.scenarios.sweeps.chunks import Store, unpacked
+from einfall.scenarios.sweeps.chunks import Store, tally_of
 from einfall.scenarios.sweeps.engines import check_scheduler, worked_out
 from einfall.scenarios.sweeps.plan import Plan
 from einfall.scenarios.sweeps.reading import plan
 from einfall.scenarios.sweeps.tally import Tally, bounds_of, effects_of, merged
 
-BLOCKS = 4
-"""Blocks of a chunk if nothing is said."""
+BLOCKS, POINTS = 4, 262_144
+"""Blocks of a chunk, and points that it has at most where it has several, if nothing is said."""
 
 Progress = Callable[[int, int], None]  # points that are done, of how many
 
@@ -149,9 +149,7 @@ def run_sweep(  # noqa: PLR0913  what, where to, and by whom
     ):
         if store:
             store.write(n, data)
-        tally = unpacked(data)
-        assert tally is not None, "it has just been packed"
-        found[n] = tally[0]
+        found[n] = tally_of(data)
         done += found[n]["points"]
         if progress:
             progress(done, ready.grid.points)
@@ -166,7 +164,7 @@ def _asks(ready: Plan, chunk: int | None) -> list[tuple[int, int, int]]:
         raise SpecError([f"--chunk: want a number of points, found {chunk}"])
     grid = ready.grid
     each = max((block.points for block in grid.blocks(0, 1)), default=1)
-    step = BLOCKS if chunk is None else -(-chunk // each)
+    step = min(BLOCKS, max(1, POINTS // each)) if chunk is None else -(-chunk // each)
     starts = range(0, grid.block_count, step)
     return [(n, start, min(start + step, grid.block_count)) for n, start in enumerate(starts)]
 

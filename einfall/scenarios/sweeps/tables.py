@@ -41,21 +41,21 @@ def check_format(name: str) -> None:
             raise SpecError([f"--format parquet: want pyarrow, found none; {way_out}"]) from None
 
 
-def piece(plan: Plan, blocks: Iterable[tuple[Block, Table]], form: str) -> bytes:
-    """The rows of some blocks."""
-    return _csv(plan, blocks) if form == "csv" else _arrow(plan, blocks)
+def pieces(plan: Plan, block: Block, table: Table, form: str) -> Iterator[bytes]:
+    """The rows of a block, a piece after another."""
+    return _csv(plan, block, table) if form == "csv" else _arrow(plan, block, table)
 
 
-def write(plan: Plan, pieces: Iterator[bytes], form: str, path: Path) -> None:
-    """The table of all pieces, in their order."""
+def write(plan: Plan, chunks: Iterator[bytes | memoryview], form: str, path: Path) -> None:
+    """The table of all chunks' rows, in their order."""
     if form == "csv":
         with path.open("wb") as file:
             file.write(_line(plan.columns).encode())
-            for rows in pieces:
+            for rows in chunks:
                 file.write(rows)
     else:
         with path.open("wb") as file:
-            _write_parquet(plan, pieces, file)
+            _write_parquet(plan, chunks, file)
 
 
 def number(value: Any) -> str:  # noqa: ANN401  what stands in a table
@@ -99,20 +99,17 @@ def _field(value: Any) -> bytes:  # noqa: ANN401  what stands in a table
     return _line([number(value)])[:-1].encode()
 
 
-def _csv(plan: Plan, blocks: Iterable[tuple[Block, Table]]) -> bytes:
-    lines = []
-    for block, table in blocks:
-        kept = table.kept
-        if not kept.any():
-            continue
-        columns = [np.flatnonzero(kept.ravel()) + block.first]
-        for values in axis_columns(plan, block, _field):
-            columns.append(np.broadcast_to(values.astype("S"), block.dims)[kept])
-        columns += [table.columns[name][kept] for name in plan.sweep.columns]
-        for start in range(0, len(columns[0]), _AT_ONCE):
-            part = [_WRITTEN[own.dtype.kind](own[start : start + _AT_ONCE]) for own in columns]
-            lines.append(digits.joined(part))
-    return b"".join(lines)
+def _csv(plan: Plan, block: Block, table: Table) -> Iterator[bytes]:
+    kept = table.kept
+    if not kept.any():
+        return
+    columns = [np.flatnonzero(kept.ravel()) + block.first]
+    for values in axis_columns(plan, block, _field):
+        columns.append(np.broadcast_to(values.astype("S"), block.dims)[kept])
+    columns += [table.columns[name][kept] for name in plan.sweep.columns]
+    for start in range(0, len(columns[0]), _AT_ONCE):
+        part = [_WRITTEN[own.dtype.kind](own[start : start + _AT_ONCE]) for own in columns]
+        yield digits.joined(part)
 
 
 _WRITTEN: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -141,20 +138,28 @@ def _schema(plan: Plan) -> Any:  # noqa: ANN401  a pyarrow schema
     return pa.schema(kinds)
 
 
-def _arrow(plan: Plan, blocks: Iterable[tuple[Block, Table]]) -> bytes:
+def _arrow(plan: Plan, block: Block, table: Table) -> Iterator[bytes]:
+    """A stream of one batch."""
     pa: Any = import_module("pyarrow")
 
-    schema, sink = _schema(plan), pa.BufferOutputStream()
+    schema, sink, kept = _schema(plan), pa.BufferOutputStream(), table.kept
+    columns: list[Any] = [np.flatnonzero(kept.ravel()) + block.first]
+    for values in axis_columns(plan, block, lambda x: x):
+        columns.append(np.broadcast_to(values, block.dims)[kept].tolist())
+    columns += [_or_null(table.columns[name][kept]) for name in plan.sweep.columns]
+    arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
     with pa.ipc.new_stream(sink, schema) as stream:
-        for block, table in blocks:
-            kept = table.kept
-            columns: list[Any] = [np.flatnonzero(kept.ravel()) + block.first]
-            for values in axis_columns(plan, block, lambda x: x):
-                columns.append(np.broadcast_to(values, block.dims)[kept].tolist())
-            columns += [_or_null(table.columns[name][kept]) for name in plan.sweep.columns]
-            arrays = [pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)]
-            stream.write_batch(pa.record_batch(arrays, schema=schema))
-    return sink.getvalue().to_pybytes()
+        stream.write_batch(pa.record_batch(arrays, schema=schema))
+    yield sink.getvalue().to_pybytes()
+
+
+def _batches(rows: bytes | memoryview) -> Iterator[Any]:
+    """The batches of the streams of a chunk, one stream after another."""
+    pa: Any = import_module("pyarrow")
+
+    reader = pa.BufferReader(rows)
+    while reader.tell() < reader.size():
+        yield from pa.ipc.open_stream(reader).read_all().to_batches()
 
 
 def _or_null(values: np.ndarray) -> Any:  # noqa: ANN401
@@ -165,16 +170,16 @@ def _or_null(values: np.ndarray) -> Any:  # noqa: ANN401
     return pa.array(values, pa.float64(), mask=np.isnan(values))
 
 
-def _write_parquet(plan: Plan, pieces: Iterator[bytes], file: IO[bytes]) -> None:
-    """Groups of the same number of rows, whatever the pieces."""
+def _write_parquet(plan: Plan, chunks: Iterator[bytes | memoryview], file: IO[bytes]) -> None:
+    """Groups of the same number of rows, whatever the chunks."""
     pa: Any = import_module("pyarrow")
     pq: Any = import_module("pyarrow.parquet")
 
     schema = _schema(plan)
     waiting: list[Any] = []
     with pq.ParquetWriter(file, schema) as writer:
-        for rows in pieces:
-            waiting += pa.ipc.open_stream(rows).read_all().to_batches()
+        for rows in chunks:
+            waiting += _batches(rows)
             while sum(batch.num_rows for batch in waiting) >= _GROUP:
                 table = pa.Table.from_batches(waiting, schema)
                 writer.write_table(table.slice(0, _GROUP).combine_chunks())

@@ -36,8 +36,8 @@ from einfall.sim.mapping import MappingError
 BEST = "best"
 """In place of a schedule: the fastest of all that take the problem."""
 
-FEW_ROWS = 16
-"""Rows (queries · group) of a head of keys up to which a decode schedule is the default."""
+FEW_QUERIES = 16
+"""Queries of a sequence up to which a decode schedule, which packs heads, is the default."""
 
 SERVES: Mapping[str, tuple[str, ...]] = {
     "fused": ("attention_1pass",),
@@ -61,11 +61,11 @@ FORWARD: Mapping[str, tuple[str, ...]] = {
 DECODE: Mapping[str, tuple[str, ...]] = {
     "ampere": ("flash2_decode", *_FLASH2),
     "ada": ("flash2_decode", *_FLASH2),
-    "hopper": ("flash3_decode", "flash2_decode", *_FLASH2),
-    "blackwell": ("trtllm_gen_decode", "flash2_decode", *_FLASH2),
+    "hopper": ("flash3_decode", "flash2_decode", "flashmla", *_FLASH2),
+    "blackwell": ("trtllm_gen_decode", "flash2_decode", "flashmla", *_FLASH2),
     "blackwell_rtx": ("flash2_decode", *_FLASH2),
 }
-"""The same for few rows."""
+"""The same for few queries."""
 
 BOXED = ("fna_hopper", "fna_blackwell", "triton_neighborhood")
 """Schedules that cut a grid of tokens into boxes; all others cut the flattened sequence."""
@@ -180,7 +180,7 @@ def fit_for(kernel: KernelSchedule, gpu: Gpu) -> Calibration:
     'h100_sxm'
     """
     name = gpu.name
-    if name not in machine_names("gpu"):
+    if name not in machine_names():
         known: list[Any] = [load_machine(n) for n in machine_names("gpu")]
         alike = [g for g in known if g.generation == gpu.generation] or known
         rate = max(gpu.sm.tensor.values())
@@ -217,17 +217,16 @@ def _kernel(
     cascade: Cascade, problem: Problem, gpu: Gpu, name: str | None
 ) -> tuple[KernelSchedule, tuple[str, ...]]:
     """The schedule of that name or the default, or the one that is run instead of it."""
-    able = kernels_for(cascade.name, gpu)
-    if not able:
-        served = ", ".join(dict.fromkeys(c for several in SERVES.values() for c in several))
+    served = tuple(dict.fromkeys(c for several in SERVES.values() for c in several))
+    if cascade.name not in served:
         raise MappingError(
             f"cascade {cascade.name}: wanted one that a kernel schedule on {gpu.name} computes, "
-            f"found none for it; there are schedules of {served}"
+            f"found none for it; there are schedules of {', '.join(served)}"
         )
     kernel = _default(cascade.name, problem, gpu) if name is None else known_kernel(name)
     unfit = _unfit(kernel, cascade.name, gpu)
     if unfit:
-        way_out = f"on {gpu.name} it is computed by {', '.join(able)}"
+        way_out = f"on {gpu.name} it is computed by {', '.join(kernels_for(cascade.name, gpu))}"
         raise MappingError(f"mapping {kernel.kernel}: wanted {unfit}; {way_out}")
     notes = []
     if not kernel.takes(problem, gpu) and kernel.otherwise:
@@ -238,7 +237,8 @@ def _kernel(
         notes.append(f"{kernel.kernel} computes a decay or gates that {cascade.name} has not")
     why = _refusal(kernel, problem, gpu)
     if why:
-        raise MappingError(f"mapping {why}; on {gpu.name} there are {', '.join(able)}")
+        able = ", ".join(kernels_for(cascade.name, gpu))
+        raise MappingError(f"mapping {why}; on {gpu.name} there are {able}")
     return kernel, tuple(notes)
 
 
@@ -266,7 +266,7 @@ def known_kernel(name: str) -> KernelSchedule:
 
 def _default(cascade: str, problem: Problem, gpu: Gpu) -> KernelSchedule:
     """The first of the schedules for cascade, generation and shape that takes the problem."""
-    few = problem.queries * problem.group <= FEW_ROWS
+    few = problem.queries <= FEW_QUERIES
     if cascade == "attention_3pass":
         whole = ("sdpa_math",)
         choice = whole if problem.dtype == "tf32" else ("triton_softmax_3pass", *whole)

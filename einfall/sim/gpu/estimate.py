@@ -22,18 +22,17 @@ from einfall.sim.gpu import decode, fused
 from einfall.sim.gpu.asked import BEST, Asked, ask, kernels_for
 from einfall.sim.gpu.by_einsum import shares_of
 from einfall.sim.gpu.calibrated import TABLE, Calibration
+from einfall.sim.gpu.counted import Counted
 from einfall.sim.gpu.lowered import Lowered, with_parameters
 from einfall.sim.gpu.lowering import pipeline
 from einfall.sim.gpu.power import Work, core_j
 from einfall.sim.gpu.predict import LOWER, Prediction, answer, predict, terms
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, ScheduleError, load
-from einfall.sim.gpu.terms import Terms
+from einfall.sim.gpu.terms import AROUND, Terms
 from einfall.sim.mapping import MappingError
 from einfall.sim.pipeline_estimate import Line
 from einfall.units import format_quantity
-
-_AROUND = ("launch", "host", "combine", "cast", "side passes")  # fixed times around the work
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +133,17 @@ class GpuEstimate:
         """FLOP of all products, of whole tiles."""
         if self.launch is not None:
             return float(self.launch.steps * self.launch.flops)
-        lanes = 2 * self._actions.get("fma", 0.0) if self.kernel.does == "unfused" else 0.0
-        tensor = sum(n for name, n in self._actions.items() if name.startswith("mma."))
-        return float(tensor + lanes)
+        return float(self._counted.flops)
 
     @property
     def product_unit(self) -> str:
         """The unit that does the products: tensor cores, or FP32 lanes."""
-        return "fma" if self.kernel.does == "unfused" else "tensor"
+        return self._counted.product_unit
 
     @property
     def peak_flops_per_clock(self) -> float:
         """FLOP a clock of that unit on all SMs."""
-        if self.product_unit == "fma":
-            return 2 * self.gpu.fmas_per_clock
-        return self.gpu.tensor_flops_per_clock(self.problem.dtype)
+        return float(self._counted.peak_flops_per_clock)
 
     @cached_property
     def full_rate_cycles(self) -> dict[str, float]:
@@ -156,13 +151,7 @@ class GpuEstimate:
         if self.launch is not None:
             each = self.launch.steps / self.gpu.sms
             return {name: float(x * each) for name, x in self.launch.step.pipes().items()}
-        cycles = {
-            "mufu": self._actions.get("exp", 0.0) / self.gpu.exps_per_clock,
-            "fma": self._actions.get("fma", 0.0) / self.gpu.fmas_per_clock,
-        }
-        if self.product_unit == "tensor":
-            cycles["tensor"] = self.flops / self.peak_flops_per_clock
-        return {name: float(x) for name, x in cycles.items()}
+        return {name: float(x) for name, x in self._counted.cycles.items()}
 
     @property
     def least_cycles(self) -> dict[str, float]:
@@ -209,7 +198,7 @@ class GpuEstimate:
             return max(("hbm", "l2"), key=self.busy_s.__getitem__)
         if named != "fixed":
             return named
-        parts = {n: float(t) for n, t in self.burst.terms_s.items() if n in _AROUND}
+        parts = {n: float(t) for n, t in self.burst.terms_s.items() if n in AROUND}
         parts |= self.busy_s
         return max(parts, key=parts.__getitem__)
 
@@ -231,6 +220,10 @@ class GpuEstimate:
         return parts | {"static": self.gpu.power.active_floor_w * self.latency_s}
 
     @property
+    def _counted(self) -> Counted:
+        return Counted(self.kernel, self.gpu, self.problem, self._actions)
+
+    @property
     def _actions(self) -> Mapping[str, Any]:
         return self.terms.work.actions
 
@@ -246,7 +239,7 @@ class GpuEstimate:
                  part * self.utilization[unit])
             for (name, unit), part in shares.items()
         ]  # fmt: skip
-        around = sum(float(self.burst.terms_s.get(n, 0.0)) for n in _AROUND)
+        around = sum(float(self.burst.terms_s.get(n, 0.0)) for n in AROUND)
         lines.append(Line("launch", "host", around, 0.0, around / self.latency_s))
         lines.append(Line("static power", "board", self.latency_s, self.parts_j["static"], 1.0))
         return tuple(lines)

@@ -1,42 +1,53 @@
 """Many launches of one kernel at once: what `GpuEstimate` answers for one, as arrays.
 
-For a dense problem every number is that of `estimate`. Under a causal mask the blocks are spread
-over the SMs by the closed form, not one by one, so that the time is near that of `estimate`, not
-the same; see `gpu.sweep`.
+For a dense problem every number is that of `estimate`. Under a causal mask the blocks of a fused
+kernel are spread over the SMs by the closed form, not one by one, so that the time is near that of
+`estimate`, not the same; see `gpu.sweep`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from einfall.hw_models.gpu import Gpu
 from einfall.sim.gpu import decode
+from einfall.sim.gpu.counted import Counted
 from einfall.sim.gpu.lowered import Lowered, busy, cycles, with_parameters, work
 from einfall.sim.gpu.power import Work, clock_hz, energy_j
+from einfall.sim.gpu.predict import terms
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, ScheduleError
 from einfall.sim.gpu.sweep import lower
-from einfall.sim.gpu.terms import HALF
-from einfall.sim.numeric import Number, is_array, maximum
+from einfall.sim.gpu.terms import AROUND, HALF, Terms
+from einfall.sim.gpu.tuned import fastest
+from einfall.sim.numeric import Number, maximum
 
 IN_STEPS = ("fused", "decode")
 """What kernels do whose launches are blocks of steps, with numbers or arrays."""
 
+IN_PASSES = ("unfused", "three_pass", "chunked")
+"""What kernels do that follow each other, each a pass over scores, states or chunks."""
+
+_NAMES = (
+    "compute", "memory", "fixed", "latency", "hbm", "l2", *AROUND,
+    "tensor", "mufu", "fma", "shared", "load", "load/store", "scan",
+)  # fmt: skip
+_LATENCY = np.int8(_NAMES.index("latency"))
+
 
 @dataclass(frozen=True)
-class Launches:
+class Launches(ABC):
     """Time, energy and traffic of many launches, and what binds each; units as in `GpuEstimate`."""
 
     kernel: KernelSchedule
     gpu: Gpu
     problem: Problem
     fit: Parameters
-    launch: Lowered = field(repr=False)
     work: Work = field(repr=False)
     clock_hz: Number = field(repr=False)
 
@@ -68,10 +79,8 @@ class Launches:
     @cached_property
     def busy_s(self) -> Mapping[str, Number]:
         """Time for which each pipe is in use at the rate the kernel reaches, mean over the SMs."""
-        each = self.launch.steps / self.gpu.sms
-        pipes = with_parameters(self.launch, self.fit).pipes()
         hbm = self.gpu.hbm.achievable_bytes_per_s * self.fit.memory_share
-        return {name: x * each / self.clock_hz for name, x in pipes.items()} | {
+        return {name: x / self.clock_hz for name, x in self._reached_cycles().items()} | {
             "l2": self.traffic_bytes["l2"] / self.gpu.l2.bandwidth_bytes_per_s,
             "hbm": self.traffic_bytes["hbm"] / hbm,
         }
@@ -79,12 +88,7 @@ class Launches:
     @cached_property
     def utilization(self) -> Mapping[str, Number]:
         """For each unit the part of what it could do in that time; HBM by the datasheet's rate."""
-        each = self.launch.steps / self.gpu.sms / self.cycles
-        pipes = {n: x * each for n, x in self.launch.step.pipes().items() if n != "load"}
-        dtype = "tf32" if self.problem.dtype == "fp32" else self.problem.dtype
-        peak = self.gpu.tensor_flops_per_clock(dtype) * self.cycles
-        return pipes | {
-            "tensor": self.launch.steps * self.launch.flops / peak,
+        return self._pipes_used() | {
             "l2": self.busy_s["l2"] / self.latency_s,
             "hbm": self.traffic_bytes["hbm"] / self.gpu.hbm.bandwidth_bytes_per_s / self.latency_s,
         }
@@ -97,28 +101,94 @@ class Launches:
             "memory": self.work.memory_s,
             "fixed": self.work.fixed_s,
         }
+        memory = _longest({name: self.busy_s[name] for name in ("hbm", "l2")})
+        side_of, of_all = _longest(sides), _longest(dict(self._around_s()) | dict(self.busy_s))
+        of_sms = np.where(side_of == _NAMES.index("compute"), self._of_sms(sides, memory), of_all)
+        return np.array(_NAMES)[np.where(side_of == _NAMES.index("memory"), memory, of_sms)]
+
+    @abstractmethod
+    def _reached_cycles(self) -> Mapping[str, Number]:
+        """Cycles of each pipe at the rate the kernel reaches, in the mean over the SMs."""
+
+    @abstractmethod
+    def _pipes_used(self) -> dict[str, Number]:
+        """For each pipe the part of what it could do."""
+
+    @abstractmethod
+    def _around_s(self) -> Mapping[str, Number]:
+        """Fixed times around the work, by name [s]."""
+
+    @abstractmethod
+    def _of_sms(self, sides: Mapping[str, Number], memory: np.ndarray) -> np.ndarray:
+        """What stops launches that the SMs bind, as `_longest` has it, of memory too."""
+
+
+@dataclass(frozen=True)
+class InSteps(Launches):
+    """Launches of a kernel of blocks of steps."""
+
+    launch: Lowered = field(repr=False)
+
+    def _reached_cycles(self) -> Mapping[str, Number]:
+        each = self.launch.steps / self.gpu.sms
+        pipes = with_parameters(self.launch, self.fit).pipes()
+        return {name: x * each for name, x in pipes.items()}
+
+    def _pipes_used(self) -> dict[str, Number]:
+        each = self.launch.steps / self.gpu.sms / self.cycles
+        pipes = {n: x * each for n, x in self.launch.step.pipes().items() if n != "load"}
+        dtype = "tf32" if self.problem.dtype == "fp32" else self.problem.dtype
+        peak = self.gpu.tensor_flops_per_clock(dtype) * self.cycles
+        return pipes | {"tensor": self.launch.steps * self.launch.flops / peak}
+
+    def _around_s(self) -> Mapping[str, Number]:
         fit, side = self.fit, self.launch.side_bytes
-        passes = fit.side_passes * side / self.gpu.hbm.achievable_bytes_per_s
-        around = {"launch": fit.launch_s, "side passes": passes}
-        around |= {
+        return {
+            "launch": fit.launch_s,
+            "side passes": fit.side_passes * side / self.gpu.hbm.achievable_bytes_per_s,
             "combine": self.launch.combines * fit.combine_s,
             "cast": self.launch.casts * fit.cast_s,
         }
-        side_of, pipes = _longest(sides), busy(self.launch, fit)
-        memory = _longest({name: self.busy_s[name] for name in ("hbm", "l2")})
-        waits = np.where(sides["memory"] >= HALF * sides["compute"], memory, "latency")
+
+    def _of_sms(self, sides: Mapping[str, Number], memory: np.ndarray) -> np.ndarray:
+        pipes = busy(self.launch, self.fit)
+        waits = np.where(sides["memory"] >= HALF * sides["compute"], memory, _LATENCY)
         working = maximum(*pipes.values()) >= HALF * self.work.cycles
-        of_sms = np.where(working, _longest(pipes), waits)
-        of_all = _longest(around | dict(self.busy_s))
-        named = {"compute": of_sms, "memory": memory, "fixed": of_all}
-        return np.select([side_of == side for side in named], list(named.values()), "")
+        return np.where(working, _longest(pipes), waits)
+
+
+@dataclass(frozen=True)
+class InPasses(Launches):
+    """Launches of kernels that follow each other."""
+
+    terms: Terms = field(repr=False)
+
+    @cached_property
+    def _counted(self) -> Counted:
+        return Counted(self.kernel, self.gpu, self.problem, self.work.actions)
+
+    def _reached_cycles(self) -> Mapping[str, Number]:
+        return self._counted.cycles
+
+    def _pipes_used(self) -> dict[str, Number]:
+        own, cycles = self._counted, self.cycles
+        pipes = {name: x / cycles for name, x in own.cycles.items()}
+        pipes[own.product_unit] = own.flops / (own.peak_flops_per_clock * cycles)
+        return dict.fromkeys(("tensor", "mufu", "fma", "shared"), 0.0) | pipes
+
+    def _around_s(self) -> Mapping[str, Number]:
+        return {n: t for n, t in self.terms.parts_s.items() if n in AROUND}
+
+    def _of_sms(self, sides: Mapping[str, Number], memory: np.ndarray) -> np.ndarray:
+        del sides, memory
+        return np.array(_NAMES.index(self.terms.pipe), dtype=np.int8)
 
 
 def launches(kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters) -> Launches:
     """Many launches, each in the tile that a tuner finds fastest for it.
 
     Args:
-        kernel: A fused schedule, or one of decode.
+        kernel: A schedule of attention, in steps or in passes.
         gpu: Its rates of HBM, L2 and an SM's pipes may be arrays.
         problem: Batch, heads and lengths may be arrays; dense or causal.
         fit: Parameters of the kernel.
@@ -135,34 +205,35 @@ def launches(kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters
     >>> found.bound.tolist()
     ['tensor', 'tensor']
     """
-    if kernel.does not in IN_STEPS or problem.visited is not None or problem.window is not None:
-        raise ScheduleError("wanted a fused or decode kernel, dense or causal, for many shapes")
+    known = kernel.does in (*IN_STEPS, *IN_PASSES)
+    if not known or problem.visited is not None or problem.window is not None:
+        raise ScheduleError("wanted a kernel of attention, dense or causal, for many shapes")
+    if kernel.does in IN_PASSES:
+        passes = terms(kernel, gpu, problem, fit)
+        clock = clock_hz(passes.work, gpu, "burst")
+        return InPasses(kernel, gpu, problem, fit, passes.work, clock, passes)
+    launch = _lowered(kernel, gpu, problem, fit)
+    steps = work(launch, gpu, fit, "tf32" if problem.dtype == "fp32" else problem.dtype)
+    return InSteps(kernel, gpu, problem, fit, steps, clock_hz(steps, gpu, "burst"), launch)
+
+
+def _lowered(kernel: KernelSchedule, gpu: Gpu, problem: Problem, fit: Parameters) -> Lowered:
+    """The launches of a kernel in steps, each in its tile."""
     if kernel.does == "decode":
-        ways = [decode.lower(kernel, gpu, problem, fit)]
-    else:
-        tiles = kernel.candidates(problem, gpu.generation)
-        ways = [lower(kernel, gpu, problem, fit, tile) for tile in tiles]
-    launch = ways[0]
-    if len(ways) > 1:
-        times = np.broadcast_arrays(*(cycles(way, fit) for way in ways))
-        launch = _chosen(ways, np.argmin(np.stack(times), axis=0))
-    found = work(launch, gpu, fit, "tf32" if problem.dtype == "fp32" else problem.dtype)
-    return Launches(kernel, gpu, problem, fit, launch, found, clock_hz(found, gpu, "burst"))
+        return decode.lower(kernel, gpu, problem, fit)
+    tiles = kernel.candidates(problem, gpu.generation)
+    ways = [lower(kernel, gpu, problem, fit, tile) for tile in tiles]
+    return fastest(ways, [cycles(way, fit) for way in ways])
 
 
 def _longest(times: Mapping[str, Number]) -> np.ndarray:
-    """Name of the longest of the times, element by element; of equal ones the first."""
-    names = np.array(list(times))
-    return names[np.argmax(np.stack(np.broadcast_arrays(*times.values())), axis=0)]
+    """Which of the times is longest, element by element, as its place in `_NAMES`.
 
-
-def _chosen(ways: Sequence[Any], which: np.ndarray) -> Any:  # noqa: ANN401  see `_stacked`
-    """For each launch the way of that number; a number, or one of our dataclasses."""
-    first = ways[0]
-    if not hasattr(first, "__dataclass_fields__"):
-        if not any(map(is_array, ways)) and len(set(ways)) == 1:
-            return first
-        which, *columns = np.broadcast_arrays(which, *ways)
-        return np.take_along_axis(np.stack(columns), which[None], axis=0)[0]
-    parts = {f.name: _chosen([getattr(w, f.name) for w in ways], which) for f in fields(first)}
-    return type(first)(**parts)
+    Of equal ones it is the first. Small numbers are chosen between faster than texts.
+    """
+    (first, most), *others = times.items()
+    longest = np.int8(_NAMES.index(first))
+    for name, time in others:
+        longest = np.where(time > most, np.int8(_NAMES.index(name)), longest)
+        most = maximum(most, time)
+    return np.asarray(longest)

@@ -30,7 +30,8 @@ from einfall.sim.gpu.power import Work
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, Tile
 from einfall.sim.gpu.terms import Terms
-from einfall.sim.numeric import Number, ceil_div, maximum, minimum
+from einfall.sim.gpu.tuned import fastest
+from einfall.sim.numeric import Number, ceil_div, largest, maximum, minimum
 
 CHUNK_OPS = 4.0
 """Instructions an element of a chunk's scores, inputs and states: move, decay, convert, store.
@@ -152,7 +153,7 @@ def chunked(
         _in_tile(kernel, gpu, cut(kernel, problem, tile), fit)
         for tile in kernel.candidates(problem, gpu.generation)
     ]
-    return min(tried, key=lambda terms: float(terms.work.time_s(gpu.clock.boost_hz)))
+    return fastest(tried, [terms.work.time_s(gpu.clock.boost_hz) for terms in tried])
 
 
 def _in_tile(kernel: KernelSchedule, gpu: Gpu, cut: Chunks, fit: Parameters) -> Terms:
@@ -180,8 +181,9 @@ def _actions(kernel: KernelSchedule, cut: Chunks) -> tuple[dict[str, Number], di
 
 
 def _why(cut: Chunks, work: Work, fit: Parameters) -> str:
+    moved_mb = largest(work.actions["hbm"]) / 1e6
     text = (
-        f"{float(work.actions['hbm']) / 1e6:.0f} MB, {float(cut.count):.0f} chunks of {cut.chunk},"
-        f" states in tiles of {cut.rows}x{cut.columns}, {cut.in_flight} loading ahead"
+        f"{moved_mb:.0f} MB, {largest(cut.count):.0f} chunks of {cut.chunk}, states in tiles of"
+        f" {cut.rows}x{cut.columns}, {cut.in_flight} loading ahead"
     )
     return text if not fit.host_s else f"{text}; the host takes {fit.host_s * 1e6:.0f} us"

@@ -29,7 +29,8 @@ from einfall.sim.gpu.grids import OTHER_REGISTERS, PORT_BYTES, Grid, in_turn, re
 from einfall.sim.gpu.problem import Problem
 from einfall.sim.gpu.schedule import KernelSchedule, Parameters, Tile
 from einfall.sim.gpu.terms import Terms
-from einfall.sim.numeric import Number, ceil_div, maximum, minimum
+from einfall.sim.gpu.tuned import fastest
+from einfall.sim.numeric import Number, ceil_div, floor_div, largest, maximum, minimum
 
 SCORE_OPS = {"qk": 4.0, "softmax": 18.0, "pv": 2.0}
 """Instructions a score with the energy of an FP32 operation: scale, convert, store; load, convert,
@@ -196,15 +197,16 @@ def _seen(problem: Problem) -> tuple[Number, Number]:
     >>> _seen(Problem(queries=2048, keys=2048, causal=True))
     (2098176, 3072)
     """
-    P, M = int(problem.queries), int(problem.keys)
+    P, M = problem.queries, problem.keys
     if not problem.causal:
-        return P * M, P * -(-M // COLUMNS)
+        return P * M, P * ceil_div(M, COLUMNS)
 
-    def up_to(last: int) -> tuple[int, int]:
-        q, r = divmod(last, COLUMNS)
-        return last * (last + 1) // 2, COLUMNS * q * (q + 1) // 2 + r * (q + 1)
+    def up_to(last: Number) -> tuple[Number, Number]:
+        q = floor_div(last, COLUMNS)
+        r = last - COLUMNS * q
+        return floor_div(last * (last + 1), 2), COLUMNS // 2 * q * (q + 1) + r * (q + 1)
 
-    (seen, turns), (before, turns_before) = up_to(M), up_to(max(M - P, 0))
+    (seen, turns), (before, turns_before) = up_to(M), up_to(maximum(M - P, 0))
     return seen - before, turns - turns_before
 
 
@@ -216,7 +218,7 @@ def three_pass(
     heads = problem.batch * problem.heads
     tiles = kernel.candidates(problem, gpu.generation)
     tried = [_in_tile(Tiled(problem, gpu, fit, tile, heads)) for tile in tiles]
-    return min(tried, key=lambda terms: float(terms.work.time_s(gpu.clock.boost_hz)))
+    return fastest(tried, [terms.work.time_s(gpu.clock.boost_hz) for terms in tried])
 
 
 def _in_tile(tiled: Tiled) -> Terms:
@@ -226,7 +228,7 @@ def _in_tile(tiled: Tiled) -> Terms:
     work, parts = in_turn(grids, tiled.gpu, tiled.fit, launch_s)
     each = tiled.heads * problem.queries * problem.keys
     why = (
-        f"{float(each) / 1e6:.0f} M scores of {problem.element_bytes:.0f} B, stored and loaded"
+        f"{largest(each) / 1e6:.0f} M scores of {problem.element_bytes:.0f} B, stored and loaded"
         f" one by one in tiles of {tile.rows}x{tile.keys}"
     )
     return Terms(work, "load/store", why, parts_s=parts)
@@ -259,8 +261,8 @@ def unfused(
     )
     work, parts = in_turn(grids, gpu, fit, kernel.launches * fit.launch_s)
     why = (
-        f"{work.actions['hbm'] / 1e9:.2f} GB in {kernel.launches:.0f} kernels,"
-        f" {2 * multiplied / 1e9:.1f} GFLOP in fp32"
+        f"{largest(work.actions['hbm']) / 1e9:.2f} GB in {kernel.launches:.0f} kernels,"
+        f" {2 * largest(multiplied) / 1e9:.1f} GFLOP in fp32"
     )
     return Terms(work, "fma", why, parts_s=parts)
 

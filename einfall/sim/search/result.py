@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from einfall.sim.mapping import Mapping as CascadeMapping
-
-Score = Callable[[float, float], float]
 
 OBJECTIVES: Mapping[str, Any] = {
     "latency": lambda time_s, energy_j: time_s,

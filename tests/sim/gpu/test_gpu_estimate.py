@@ -357,3 +357,19 @@ def test_a_latent_that_is_key_and_value_is_read_once():
     flops = 2 * 128 * 128 * 8192 * (576 + 512)
     assert flops / found.sustained.latency_s == pytest.approx(FLASHMLA_FLOPS, rel=0.15)
     assert flops / found.latency_s == pytest.approx(FLASHMLA_FLOPS, rel=0.05)
+
+
+@pytest.mark.parametrize("machine", ["a100_sxm", "h100_sxm", "b200"])
+@pytest.mark.parametrize("kv_heads", [1, 2, 8, 64])
+def test_one_query_is_decoded_however_many_heads_share_its_keys(machine, kv_heads):
+    shape = {"batch": 16, "heads": 64, "kv_heads": kv_heads, "queries": 1, "keys": 8192}
+    found = estimate(load("attention_1pass"), shape | {"head_dim": 128}, load_machine(machine))
+    assert found.kernel.does == "decode"
+
+
+@pytest.mark.parametrize("machine", ["h100_sxm", "b200"])
+def test_a_latent_that_all_heads_share_has_its_kernel(machine):
+    shape = {"batch": 64, "heads": 128, "kv_heads": 1, "queries": 1, "keys": 8192}
+    widths = {"head_dim": 576, "value_dim": 512}
+    found = estimate(load("attention_1pass"), shape | widths, load_machine(machine))
+    assert found.kernel.kernel == "flashmla"
