@@ -41,9 +41,17 @@ def _totals(e: GpuEstimate) -> list[tuple[str, str]]:
         ("energy", f"{amount(e.energy_j, 'J')}, {amount(e.burst.power_w, 'W')}: {shares}"),
         ("traffic", ", ".join(f"{n} {amount(b, 'B')}" for n, b in e.traffic_bytes.items())),
         ("utilization", ", ".join(f"{u} {percent(x)}" for u, x in e.utilization.items())),
-        ("bound", e.bound),
+        ("bound", _bound(e)),
         ("parameters", _fit(e)),
     ]
+
+
+def _bound(e: GpuEstimate) -> str:
+    """What binds, and where the power cap holds the clock that its rate goes by."""
+    if not e.power_capped:
+        return e.bound
+    clock = f"{amount(e.clock_hz, 'Hz')} of {amount(e.gpu.clock.boost_hz, 'Hz')}"
+    return f"{e.bound}, under the power cap: {clock}, and less if a unit draws more"
 
 
 def _fit(e: GpuEstimate) -> str:

@@ -34,6 +34,8 @@ from einfall.sim.mapping import MappingError
 from einfall.sim.pipeline_estimate import Line
 from einfall.units import format_quantity
 
+_CAPPED = 0.01  # by what part a clock below its highest is told
+
 
 @dataclass(frozen=True, slots=True)
 class FitParameter:
@@ -203,6 +205,14 @@ class GpuEstimate:
         return max(parts, key=parts.__getitem__)
 
     @property
+    def power_capped(self) -> bool:
+        """Whether the power cap holds the clock below its highest, by more than a percent.
+
+        What binds is then bound by power, too: a faster unit draws more, and the clock falls.
+        """
+        return self.clock_hz < (1 - _CAPPED) * self.gpu.clock.boost_hz
+
+    @property
     def binding_s(self) -> float:
         """Time for which what binds is in use, or waited for where it is no unit [s]."""
         terms = self.burst.terms_s
@@ -269,6 +279,7 @@ class GpuEstimate:
             "traffic_bytes": self.traffic_bytes,
             "utilization": self.utilization,
             "bound": self.bound,
+            "power_capped": self.power_capped,
             "why": self.burst.why,
             "busy_s": self.busy_s,
             "energy_parts_j": self.parts_j,

@@ -373,3 +373,11 @@ def test_a_latent_that_all_heads_share_has_its_kernel(machine):
     widths = {"head_dim": 576, "value_dim": 512}
     found = estimate(load("attention_1pass"), shape | widths, load_machine(machine))
     assert found.kernel.kernel == "flashmla"
+
+
+def test_the_power_cap_is_told_where_it_holds_the_clock():
+    shape = {"batch": 4, "heads": 32, "queries": 16384, "head_dim": 128}
+    cascade, b200 = load("attention_1pass"), load_machine("b200")
+    assert estimate(cascade, shape, b200).power_capped
+    assert not estimate(cascade, shape, with_overrides(b200, {"power.cap": "3x"})).power_capped
+    assert not estimate(cascade, {**shape, "batch": 1, "heads": 1}, b200).power_capped
