@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,12 +45,16 @@ class Told(Protocol):
 
 @dataclass(frozen=True)
 class Findings:
-    """What a scenario came to: tables by the name of their file, what to print, what to draw."""
+    """What a scenario came to: tables by the name of their file, what to print, what to draw.
+
+    `asked` is the name or path by which it was asked for, if that is not its name.
+    """
 
     scenario: Told
     tables: Mapping[str, Sequence[Record]]
     sections: Sequence[str]
     paths: tuple[Path, ...] = ()
+    asked: str = ""
     draw: Callable[[Findings], Iterable[Drawing]] = field(default=lambda _: (), repr=False)
 
     def drawings(self) -> Iterable[Drawing]:
@@ -91,7 +96,8 @@ class Findings:
         for name, figure, data in drawn:
             from einfall import plots
 
-            meta = {"command": f"einfall run {self.scenario.name}", "source": self.scenario.source}
+            command = shlex.join(["einfall", "run", self.asked or self.scenario.name])
+            meta = {"command": command, "source": self.scenario.source}
             paths += plots.save(figure, out / name, data, meta)
         return replace(self, paths=paths)
 

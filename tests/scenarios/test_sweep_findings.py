@@ -370,6 +370,8 @@ def test_a_ski_slope_and_the_files_of_a_figure(tmp_path):
     path, out = tmp_path / "slope.yaml", tmp_path / "out"
     path.write_text(SLOPE)
     found = scenarios.run(path, out=out, figures=True)
+    record = json.loads((out / "ski_slope.json").read_text())
+    assert str(path) in json.dumps(record)  # the command that draws it again
     endings = {p.suffix for p in found.paths if p.stem == "ski_slope"}
     assert endings == {".png", ".svg", ".csv", ".json"}
     (name, _, records), *_ = found.drawings()

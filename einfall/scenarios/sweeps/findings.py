@@ -55,7 +55,7 @@ def run(ready: Plan, *, out: Path | None, figures: bool, accounting: str | None)
 
         return drawings(listing)
 
-    found = Findings(ready.sweep, tables, sections, draw=draw)
+    found = Findings(ready.sweep, tables, sections, asked=ready.asked_as, draw=draw)
     return found if out is None else found.written(out, found.drawings() if figures else ())
 
 

@@ -57,6 +57,7 @@ class Plan:
     heads: Names of the axes in the table.
     base: The points that speedups are over: this plan without the axes that the baseline fixes.
     notes: What a reader should know of how it is worked out.
+    asked_as: The name or path that it was read from.
     """
 
     sweep: Sweep
@@ -70,6 +71,7 @@ class Plan:
     heads: Mapping[str, str]
     base: Plan | None = None
     notes: tuple[str, ...] = ()
+    asked_as: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def plan(name_or_path: str | Path, *, beside: Sequence[str] = ()) -> Plan:
     found = _Reader(sweep.model_copy(update={"columns": columns}), document).plan()
     if document.problems:
         raise document.error()
-    return found
+    return replace(found, asked_as=str(name_or_path))
 
 
 class _Reader:
