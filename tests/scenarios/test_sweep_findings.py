@@ -217,6 +217,20 @@ def test_files_are_the_tables_and_a_record_of_a_version(rates, tmp_path, capsys)
     assert "files:" in capsys.readouterr().out
 
 
+def test_files_are_found_beside_the_scenario(tmp_path, monkeypatch):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "chip.yaml").write_text("base: h100_sxm\nname: chip\nhbm: {bandwidth: 9 TB/s}\n")
+    path = folder / "x.yaml"
+    path.write_text(
+        "kind: sweep\nname: x\ncascade: attention_1pass\nmachine: [h100_sxm, chip.yaml]\n"
+        "shape: {batch: 64, heads: 8, queries: 1, keys: 8K, head_dim: 128}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    tables, _ = rows_of(path)
+    assert tables["x"][1]["latency_s"] < tables["x"][0]["latency_s"]
+
+
 def test_too_many_points_for_a_table_go_to_sweep(tmp_path):
     path = tmp_path / "many.yaml"
     path.write_text(

@@ -136,9 +136,15 @@ class _Reader:
             for n, name in enumerate(column.values):
                 yield str(name), (*column.at, n)
 
+    def _file(self, name: str) -> str:
+        """A name as it is; the path of a file that lies beside the sweep, and not where we are."""
+        beside = Path(self.document.file).parent / name
+        is_file = name.endswith((".yaml", ".yml", ".cascade"))
+        return str(beside) if is_file and not Path(name).exists() and beside.exists() else name
+
     def _read_names(self) -> None:
         for name, at in self._named("cascade"):
-            self._note(at, lambda n=name: self.cascades.setdefault(n, load_cascade(n)))
+            self._note(at, lambda n=name: self.cascades.setdefault(n, load_cascade(self._file(n))))
         for name, at in self._named("mask"):
             if name != "dense":
                 self._note(at, lambda n=name: self.masks.setdefault(n, parse_mask(n)))
@@ -147,7 +153,7 @@ class _Reader:
                 hint = did_you_mean(name, _WORDS)
                 self.document.report(at, f"want one of {', '.join(_WORDS)}, found {name!r}{hint}")
         for name, at in self._named("mapping"):
-            self._note(at, lambda n=name: _check_mapping(n))
+            self._note(at, lambda n=name: _check_mapping(self._file(n)))
         for key, field in NAMED.items():
             known = self.sweep.names_of(key)
             for name, at in self._named(key):
@@ -159,7 +165,9 @@ class _Reader:
     def _read_machines(self) -> None:
         """Every machine with all that is set anew, as it is and with each change."""
         for name, at in self._named("machine"):
-            self._note(at, lambda n=name: self.machines.setdefault((n, None), load_machine(n)))
+            self._note(
+                at, lambda n=name: self.machines.setdefault((n, None), load_machine(self._file(n)))
+            )
         for path, value in self.sweep.set.items():
             for variant in list(self.machines):
                 change = {path: value}
@@ -388,7 +396,7 @@ class _Reader:
         return Case(
             cascade=what,
             machine=on,
-            mapping=names.mapping,
+            mapping=names.mapping and self._file(names.mapping),
             dtype=names.dtype,
             shape={**sweep.shape, **sweep.workloads.get(str(names.workload), {})},
             columns=tuple(c for c in asked(sweep, found.constraints) if c not in RATIOS),
