@@ -19,7 +19,7 @@ from einfall.hw_models.library import Machine
 from einfall.hw_models.overrides import with_overrides
 from einfall.hw_models.yaml_door import SpecError
 from einfall.scenarios.sweeps.axes import MACHINE
-from einfall.sim import choice
+from einfall.sim import choice, ruled
 from einfall.sim.accounting import MODES
 from einfall.sim.estimate import estimate
 from einfall.sim.gpu.asked import (
@@ -214,7 +214,7 @@ def _arrays(case: Case) -> frozenset[str]:
     if kind != "spatial_array" or case.simulate:
         return _NONE
     machine: Any = case.machine
-    if (case.mapping or choice.default_name(case.cascade, machine)) in choice.FAMILIES:
+    if (case.mapping or ruled.default_name(case.cascade, machine)) in choice.FAMILIES:
         return _NONE
     return (frozenset({"batch"}) if mask else _LENGTHS) | _ARRAY
 

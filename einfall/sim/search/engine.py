@@ -28,12 +28,12 @@ from einfall.einsum_cascades.einsum import Cascade
 from einfall.einsum_cascades.shapes import rank_sizes
 from einfall.hw_models.library import Machine, as_array
 from einfall.sim.accounting import PHYSICAL
-from einfall.sim.choice import BEST, mapping_for, names
 from einfall.sim.estimate import estimate
 from einfall.sim.layout import Layout
 from einfall.sim.legality import refuse_windows
 from einfall.sim.mapping import Mapping, MappingError
 from einfall.sim.numeric import largest
+from einfall.sim.ruled import mapping_for, names
 from einfall.sim.search.bound import SAFE, Least, RunBound
 from einfall.sim.search.evaluate import (
     Array,
@@ -239,7 +239,7 @@ class _Search:
     def _seeds(self) -> Iterator[Found]:
         """Those that take the question, costed."""
         space = self.space
-        for name in (name for name in names() if name != BEST):
+        for name in names():
             try:
                 mapping = mapping_for(space.cascade, space.shape, space.machine, name=name)
                 yield self._costed(mapping, name)
