@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from einfall.scenarios.sweeps.plan import Plan
 
 _SERIAL_S = 5.0  # a sweep that one process does in less is done by one
-_EACH_S = (3e-6, 4e-3)  # of a point worked out in an array, and by itself, in rough numbers
+_EACH_S = (1e-6, 4e-3)  # of a point worked out in an array, and by itself, in rough numbers
 
 
 def _options(parser: argparse.ArgumentParser) -> None:
