@@ -44,13 +44,15 @@ PARTS = {
 }  # fmt: skip
 CROSS = (
     # Einsums, mapping, einfall's file, AccelForge's answer
-    (3, "einfall's optimum", "einfall_3", None),
-    (3, "einfall's optimum as AccelForge can say it", "einfall_3_as_theirs", "evaluate_3"),
+    (3, "einfall's optimum, energy", "einfall_3_energy", None),
+    (3, "einfall's, one pair of ranks for all", "einfall_3", None),
+    (3, "the same as AccelForge can say it", "einfall_3_as_theirs", "evaluate_3"),
     (3, "AccelForge's, energy", "theirs_3_energy", "search_3_4096_energy"),
     (3, "AccelForge's, energy, scores seen as they leave", "better_3", None),
     (3, "AccelForge's, latency", "theirs_3_latency", "search_3_4096_latency"),
-    (6, "einfall's optimum, energy", "einfall_6_energy", "evaluate_6_lanes"),
-    (6, "einfall's optimum, latency", "einfall_6_latency", None),
+    (6, "einfall's optimum, energy", "einfall_6_energy_wide", None),
+    (6, "einfall's, one pair of ranks for all, energy", "einfall_6_energy", "evaluate_6_lanes"),
+    (6, "einfall's, one pair of ranks for all, latency", "einfall_6_latency", None),
     (6, "AccelForge's, energy", "theirs_6_energy", "search_6_lanes_4096_energy"),
     (6, "AccelForge's, energy, scores seen as they leave", "better_6", None),
 )  # fmt: skip
