@@ -73,7 +73,8 @@ def times(folder: Path) -> Iterator[Row]:
             found = said(folder, f"search_{einsums}{lanes}_{tokens}_{objective}")
             if found:
                 by = f"AccelForge {found['accelforge']}{lanes and ', lanes with registers'}"
-                yield asked | {"by": by} | {name: found[name] for name in FOUND}
+                host = {"host": found["host"]} if "host" in found else {}
+                yield asked | {"by": by} | {name: found[name] for name in FOUND} | host
 
 
 def searched(einsums: int, tokens: int, objective: str) -> Row:
@@ -139,11 +140,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=DATA / "accelforge")
-    parser.add_argument("--host", default="one core", help="what ran them, for times.csv")
+    parser.add_argument(
+        "--host", default="one core", help="what ran them, where their JSON has no host"
+    )
     args = parser.parse_args()
     ran = {"date": date.today().isoformat(), "host": args.host}
     asked = ("einsums", "tokens", "objective", "by")
-    write(args.out / "times.csv", (*asked, *FOUND, *ran), (r | ran for r in times(args.folder)))
+    write(args.out / "times.csv", (*asked, *FOUND, *ran), (ran | r for r in times(args.folder)))
     counted = ("dram_bytes", "buffer_bytes", *dict.fromkeys(PARTS.values()), *FOUND[2:])
     write(args.out / "cross.csv", ("einsums", "mapping", "model", *counted), cross(args.folder))
 
