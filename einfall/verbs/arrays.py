@@ -48,18 +48,13 @@ def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
     """The answer to `estimate`; `mistakes` may hold some of its options already."""
     from einfall.report.estimates import estimate_text
     from einfall.report.explain import explain
-    from einfall.sim.roofline import roofline
 
     question = read_question(args, mistakes)
-    shape = question.whole_shape()
     return told(
         args,
-        lambda simulate: question.estimate(simulate=simulate),
-        shape,
+        question,
         lambda found: Words(
-            lambda: estimate_text(found, shape),
-            lambda: explain(question.cascade, found),
-            lambda: roofline(question.cascade, found),
+            partial(estimate_text, found), partial(explain, question.cascade, found)
         ),
         lambda _: remarks(args, question),
     )

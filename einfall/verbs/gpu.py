@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from einfall.verbs.answers import Answer, BadInputError, Mistakes, did_you_mean
 from einfall.verbs.kinds import Asked, Estimated, simulates
-from einfall.verbs.questions import read_what, whole_shape
+from einfall.verbs.questions import BaseQuestion, read_what
 
 if TYPE_CHECKING:
-    from einfall.einsum_cascades import Cascade
     from einfall.hw_models import Gpu
     from einfall.sim.events import Simulation
     from einfall.sim.gpu.estimate import GpuEstimate
@@ -24,18 +22,15 @@ DTYPE = "bf16"
 
 
 @dataclass(frozen=True, slots=True)
-class GpuQuestion:
-    """What an estimate on a GPU is asked of; everything in it has been checked by itself."""
+class GpuQuestion(BaseQuestion):
+    """What an estimate on a GPU is asked of."""
 
-    cascade: Cascade
-    shape: Mapping[str, int]
-    gpu: Gpu
     mapping: str | None
     dtype: str
 
     def on(self, gpu: Gpu) -> GpuQuestion:
         """The same question of another GPU."""
-        return replace(self, gpu=gpu)
+        return replace(self, machine=gpu)
 
     def estimate(self, *, simulate: bool = False) -> GpuEstimate:
         """The answer, also step by step if asked."""
@@ -44,15 +39,11 @@ class GpuQuestion:
         return estimate(
             self.cascade,
             self.shape,
-            self.gpu,
+            self.machine,
             mapping=self.mapping,
             dtype=self.dtype,
             simulate=simulate,
         )
-
-    def whole_shape(self) -> dict[str, Any]:
-        """Size of every shape key of the cascade, defaults filled in."""
-        return whole_shape(self.cascade, self.shape)
 
 
 def read_gpu_question(args: argparse.Namespace, mistakes: Mistakes) -> GpuQuestion:
@@ -122,7 +113,7 @@ def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
 
     return Asked(
         question.cascade.name,
-        question.gpu,
+        question.machine,
         question.whole_shape(),
         False,  # the calibrated time knows how far a kernel overlaps its steps
         lambda gpu, simulate: question.on(gpu).estimate(simulate=simulate),
@@ -207,15 +198,15 @@ def searched(args: argparse.Namespace, mistakes: Mistakes) -> Answer:
             "estimate --mapping KERNEL"
         )
     question = read_gpu_question(args, mistakes)
-    found = search_kernels(question.cascade, question.shape, question.gpu, dtype=question.dtype)
+    found = search_kernels(question.cascade, question.shape, question.machine, dtype=question.dtype)
     asked = {
         "cascade": question.cascade.name,
-        "machine": question.gpu.name,
+        "machine": question.machine.name,
         "shape": question.whole_shape(),
         "mask": args.mask,
         "dtype": question.dtype,
     }
-    title = f"Search of {question.cascade.name} on {question.gpu.name}"
+    title = f"Search of {question.cascade.name} on {question.machine.name}"
     record = {**asked, **kernels_record(found, args.objective)}
     return Answer(
         record,
@@ -242,7 +233,7 @@ def laddered(
     return gpu_ladder(found, base_found), {
         "cascade": question.cascade.name,
         "against": before.cascade.name,
-        "machine": question.gpu.name,
+        "machine": question.machine.name,
         "mapping": found.kernel.kernel,
         "base_mapping": base_found.kernel.kernel,
         "dtype": question.dtype,

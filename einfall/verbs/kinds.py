@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -112,31 +113,30 @@ def simulates(args: argparse.Namespace) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """How a kind tells an estimate: its text, its terms where they are asked for, its roofline."""
+    """How a kind tells an estimate: its text, of a shape, and its terms if they are asked for."""
 
-    text: Callable[[], str]
+    text: Callable[[Mapping[str, Any]], str]
     explain: Callable[[], Explanation]
-    roofline: Callable[[], list[dict[str, Any]]]
 
 
 def told(
     args: argparse.Namespace,
-    estimate: Callable[[bool], Any],
-    shape: Mapping[str, Any],
+    question: Any,  # noqa: ANN401  that of the kind, a `BaseQuestion` that estimates
     words: Callable[[Any], Words],
     notes: Callable[[Any], tuple[str, ...]],
 ) -> Estimated:
     """An estimate by a Pipeline: by itself, beside its closed form if simulated, and explained."""
     from einfall.report.estimates import closed_form_text
+    from einfall.sim.roofline import roofline
 
-    simulate = simulates(args)
-    found = estimate(simulate)
+    simulate, shape = simulates(args), question.whole_shape()
+    found = question.estimate(simulate=simulate)
     said, remarks = words(found), notes(found)
     record = {**found.record(), "shape": shape, "simulated": simulate, "notes": list(remarks)}
-    record["roofline"] = said.roofline()
-    texts = [said.text]
+    record["roofline"] = roofline(question.cascade, found)
+    texts = [partial(said.text, shape)]
     if simulate:
-        closed_s = float(estimate(False).latency_s)
+        closed_s = float(question.estimate(simulate=False).latency_s)
         record["closed_form_s"] = closed_s
         texts.append(lambda: closed_form_text(found, closed_s))
     if args.explain:

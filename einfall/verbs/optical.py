@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from einfall.verbs.answers import Answer, BadInputError, Mistakes
 from einfall.verbs.kinds import Asked, Estimated, Words, compared, told
-from einfall.verbs.questions import read_accounting, read_machine, read_what, whole_shape
+from einfall.verbs.questions import BaseQuestion, read_accounting, read_machine, read_what
 
 if TYPE_CHECKING:
-    from einfall.einsum_cascades import Cascade
     from einfall.hw_models import Optical4f
     from einfall.sim.accounting import Accounting
     from einfall.sim.ladder import Ladder
@@ -21,12 +20,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class OpticalQuestion:
-    """What an estimate on optics is asked of; everything in it has been checked by itself."""
+class OpticalQuestion(BaseQuestion):
+    """What an estimate on optics is asked of."""
 
-    cascade: Cascade
-    shape: Mapping[str, int]
-    machine: Optical4f
     mapping: OpticalMapping
     accounting: Accounting
 
@@ -46,10 +42,6 @@ class OpticalQuestion:
             accounting=self.accounting,
             simulate=simulate,
         )
-
-    def whole_shape(self) -> dict[str, Any]:
-        """Size of every shape key of the cascade, defaults filled in."""
-        return whole_shape(self.cascade, self.shape)
 
 
 def read_optical_question(args: argparse.Namespace, mistakes: Mistakes) -> OpticalQuestion:
@@ -91,19 +83,11 @@ def asked(args: argparse.Namespace, mistakes: Mistakes) -> Asked:
 def estimated(args: argparse.Namespace, mistakes: Mistakes) -> Estimated:
     """The answer to `estimate`; `mistakes` may hold some of its options already."""
     from einfall.report.optical_estimates import explain_optics, optical_estimate_text
-    from einfall.sim.roofline import roofline
 
-    question = read_optical_question(args, mistakes)
-    shape = question.whole_shape()
     return told(
         args,
-        lambda simulate: question.estimate(simulate=simulate),
-        shape,
-        lambda found: Words(
-            lambda: optical_estimate_text(found, shape),
-            lambda: explain_optics(found),
-            lambda: roofline(question.cascade, found),
-        ),
+        read_optical_question(args, mistakes),
+        lambda found: Words(partial(optical_estimate_text, found), partial(explain_optics, found)),
         lambda found: found.notes,
     )
 

@@ -35,12 +35,22 @@ MASK_HELP = "which scores count: causal, 'sliding:window=1024 & causal', …; se
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What an estimate is asked of; everything in it has been checked by itself."""
+class BaseQuestion:
+    """What an estimate is asked of, on a machine of any kind; each part is checked by itself."""
 
     cascade: Cascade
     shape: Mapping[str, int]
-    machine: Machine
+    machine: Any
+
+    def whole_shape(self) -> dict[str, Any]:
+        """Size of every shape key of the cascade, defaults filled in."""
+        return whole_shape(self.cascade, self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Question(BaseQuestion):
+    """What an estimate on a spatial array is asked of."""
+
     mapping: CascadeMapping
     accounting: Accounting
     named: str | None = None
@@ -67,10 +77,6 @@ class Question:
             accounting=self.accounting,
             simulate=simulate,
         )
-
-    def whole_shape(self) -> dict[str, Any]:
-        """Size of every shape key of the cascade, defaults filled in."""
-        return whole_shape(self.cascade, self.shape)
 
 
 def whole_shape(cascade: Cascade, shape: Mapping[str, int]) -> dict[str, Any]:
