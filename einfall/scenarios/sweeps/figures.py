@@ -9,7 +9,7 @@ from einfall import plots
 from einfall.hw_models.yaml_door import SpecError
 from einfall.plots import PlotError, Quantity
 from einfall.scenarios.findings import Drawing
-from einfall.scenarios.sweeps.axes import CHOICES, MACHINE
+from einfall.scenarios.sweeps.axes import MACHINE
 from einfall.scenarios.sweeps.listing import Listing, Row
 from einfall.scenarios.sweeps.shown import heading, label, shown, unit_of
 from einfall.scenarios.sweeps.spec import RATIOS, Bars, Heatmap, Inside, Lines, Pareto, SkiSlope
@@ -70,8 +70,7 @@ def _alone(listing: Listing, figure: Heatmap, rows: tuple[Row, ...]) -> Table:
     Raises:
         PlotError: Two do; with the axes by which they differ.
     """
-    heads = [listing.column(key) for key in listing.plan.keys if key not in (figure.x, figure.y)]
-    varied = [head for head in heads if len({row[head] for row in rows}) > 1]
+    varied = _varied(listing, rows, apart=(figure.x, figure.y))
     if varied:
         wanted = f"want one point for each {figure.x} and {figure.y}"
         raise PlotError(f"{wanted}, found several {', '.join(varied)}; choose with where")
@@ -117,7 +116,7 @@ def _inside(listing: Listing, figure: Inside, rows: tuple[Row, ...]) -> Drawn:
     table = [
         {"case": row["case"], **part}
         for row in _cases(listing, rows)
-        for part in (_times if times else _energies)(_estimate(listing, row["index"]))
+        for part in (_times if times else _energies)(listing.plan.estimate(row["index"]))
     ]
     draw = plots.time_stack_figure if times else plots.energy_stack_figure
     return draw(table, title=_title(listing, figure)), table
@@ -136,7 +135,7 @@ def _roofs(listing: Listing, rows: tuple[Row, ...]) -> Table:
     points: Table = []
     for row in _cases(listing, rows):
         case = listing.plan.cases[listing.plan.set_at(row["index"])[0]]
-        for record in roofline(case.cascade, _estimate(listing, row["index"])):
+        for record in roofline(case.cascade, listing.plan.estimate(row["index"])):
             if record["kind"] == "point":
                 points.append({**record, "name": row["case"]})
                 continue
@@ -146,12 +145,6 @@ def _roofs(listing: Listing, rows: tuple[Row, ...]) -> Table:
             if (record["name"], rate) not in roofs:
                 roofs[record["name"], rate] = {**record, "name": own}
     return [*roofs.values(), *points]
-
-
-def _estimate(listing: Listing, index: int) -> Any:  # noqa: ANN401  any of our estimates
-    names, settings = listing.plan.set_at(index)
-    numbers = {key: value for key, value in settings.items() if key not in CHOICES}
-    return listing.plan.cases[names].estimate(numbers)
 
 
 def _times(found: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401
@@ -189,8 +182,7 @@ def _series(
 
 def _cases(listing: Listing, rows: tuple[Row, ...], apart: tuple[str, ...] = ()) -> Table:
     """The rows, each with a name: its values on the axes where rows differ."""
-    heads = [listing.column(key) for key in listing.plan.keys if key not in apart]
-    varied = [head for head in heads if len({row[head] for row in rows}) > 1]
+    varied = _varied(listing, rows, apart)
     return [
         {
             **row,
@@ -198,6 +190,12 @@ def _cases(listing: Listing, rows: tuple[Row, ...], apart: tuple[str, ...] = ())
         }
         for row in rows
     ]
+
+
+def _varied(listing: Listing, rows: tuple[Row, ...], apart: tuple[str, ...]) -> list[str]:
+    """The axes in which rows differ, but for those that the figure has."""
+    heads = [listing.column(key) for key in listing.plan.keys if key not in apart]
+    return [head for head in heads if len({row[head] for row in rows}) > 1]
 
 
 def _told(name: str, value: Any) -> str:  # noqa: ANN401

@@ -106,10 +106,8 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  a NumPy scalar
 
 def _why(plan: Plan, index: int) -> str:
     """Why a point cannot be, in a line."""
-    names, settings = plan.set_at(index)
-    numbers = {key: value for key, value in settings.items() if key not in names._fields}
     try:
-        plan.cases[names].estimate(numbers)
+        plan.estimate(index)
     except REFUSALS as error:
         return " ".join(str(error).split())
     raise AssertionError(f"point {index} can be by itself")

@@ -115,6 +115,16 @@ class Plan:
             for key in keys
         }
 
+    def estimate(self, index: int) -> Any:  # noqa: ANN401  any of our estimates
+        """The estimate of the point at an index, by itself.
+
+        Raises:
+            REFUSALS: The point cannot be.
+        """
+        names, settings = self.set_at(index)
+        numbers = {key: value for key, value in settings.items() if key not in CHOICES}
+        return self.cases[names].estimate(numbers)
+
     def point(self, index: int) -> dict[str, Value]:
         """What is set at an index, by the columns' names."""
         return {self.heads[key]: value for key, value in self.set_at(index)[1].items()}

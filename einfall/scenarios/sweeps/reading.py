@@ -86,7 +86,8 @@ class _Reader:
         self._read_names()
         fields, values = self._values()
         sizes = self._sizes(fields, values)
-        constraints = tuple(self._constraints(("keep",), self.sweep.keep, self._spoken_of()))
+        spoken_of = self._spoken_of()
+        constraints = tuple(self._constraints(("keep",), self.sweep.keep, spoken_of))
         if self.document.problems:
             raise self.document.error()
         found = Plan(
@@ -97,7 +98,7 @@ class _Reader:
             fields=fields,
             cases={},
             constraints=constraints,
-            spoken_of=self._spoken_of(),
+            spoken_of=spoken_of,
             heads={key: self._head(key) for key in self.columns},
         )
         found = replace(found, cases=self._cases(found), base=self._base())
