@@ -57,6 +57,15 @@ def csv_text(columns: Sequence[str], records: Iterable[Mapping[str, Any]]) -> st
     return text.getvalue()
 
 
+def rows_text(records: Sequence[Mapping[str, Any]]) -> str:
+    """Records as CSV with every column that one of them has, in the order in which they come.
+
+    >>> print(*rows_text([{"a": 1}, {"a": 2, "b": 3}]).split())
+    a,b 1, 2,3
+    """
+    return csv_text(list(dict.fromkeys(name for record in records for name in record)), records)
+
+
 def json_text(record: Any) -> str:  # noqa: ANN401  what JSON can hold
     """A record as indented JSON."""
     return json.dumps(record, indent=2, ensure_ascii=False) + "\n"

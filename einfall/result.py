@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from einfall.verbs.answers import DONE, Answer, BadInputError
+from einfall.verbs.answers import DONE, PICTURES, Answer, BadInputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,6 @@ _WHY = {
     "sweep": "no point counts: see dropped and refused",
     "validate": "a kernel or a row is outside its tolerance: see rows",
 }
-_PICTURES = (".png", ".svg")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -230,7 +229,7 @@ class Result(Mapping[str, Any]):
             ".json": lambda: _writer(f"{self._json}\n"),
             ".csv": lambda: _writer(_csv(self.table(table))),
             ".html": lambda: _writer(self.page().html()),
-            **dict.fromkeys(_PICTURES, lambda: self._picture(figure)),
+            **dict.fromkeys(PICTURES, lambda: self._picture(figure)),
         }
         if problem := unwritable("path", str(path), tuple(makers)):
             raise BadInputError([problem])
@@ -267,10 +266,9 @@ def _writer(text: str) -> Callable[[Path], object]:
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows as CSV; what is no plain value as JSON."""
-    from einfall.files import csv_text
+    from einfall.files import rows_text
 
-    plain = [{k: _cell(v) for k, v in row.items()} for row in rows]
-    return csv_text(list(dict.fromkeys(name for row in plain for name in row)), plain)
+    return rows_text([{k: _cell(v) for k, v in row.items()} for row in rows])
 
 
 def _cell(value: object) -> object:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from einfall import __version__
-from einfall.files import csv_text, json_text, write_texts
+from einfall.files import json_text, rows_text, write_texts
 from einfall.scenarios.tables import files_text
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Findings:
         All is drawn before anything is written.
         """
         drawn = list(drawings)
-        texts = {out / f"{name}.csv": _csv(rows) for name, rows in self.tables.items()}
+        texts = {out / f"{name}.csv": rows_text(rows) for name, rows in self.tables.items()}
         record = {key: value for key, value in self.record().items() if key != "files"}
         paths = write_texts({**texts, out / "results.json": json_text(record)})
         for name, figure, data in drawn:
@@ -100,11 +100,6 @@ class Findings:
             meta = {"command": command, "source": self.scenario.source}
             paths += plots.save(figure, out / name, data, meta)
         return replace(self, paths=paths)
-
-
-def _csv(rows: Sequence[Record]) -> str:
-    columns = dict.fromkeys(column for row in rows for column in row)
-    return csv_text(list(columns), rows)
 
 
 def number(row: Record, column: str) -> float:
