@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from einfall.hw_models.yaml_door import Document
 from einfall.scenarios import fusemax_run, library
 from einfall.scenarios.optical import fit, networks, region
 from einfall.scenarios.optical.run import runner
@@ -40,17 +41,21 @@ class Ready(Protocol):
         """Run it; write files into `out` unless it is None."""
 
 
-def _loaded(answer: Callable[..., Result]) -> Callable[[str | Path], Ready]:
-    """What reads a scenario whose file is all that there is to check."""
-    return lambda name_or_path: partial(answer, library.load(name_or_path))
+Prepare = Callable[[Document, str], Ready]
+"""Checks the YAML of a scenario, which was asked for by a name or path."""
 
 
-def _planned(name_or_path: str | Path) -> Ready:
-    """Reads a sweep, and all that its names stand for."""
-    return partial(sweep_findings.run, sweep_findings.plan(name_or_path))
+def _loaded(answer: Callable[..., Result]) -> Prepare:
+    """For a scenario whose file is all that there is to check."""
+    return lambda document, _: partial(answer, library.built(document))
 
 
-RUNNERS: Mapping[str, Callable[[str | Path], Ready]] = {
+def _planned(document: Document, asked_as: str) -> Ready:
+    """For a sweep, and all that its names stand for."""
+    return partial(sweep_findings.run, sweep_findings.planned(document, asked_as))
+
+
+RUNNERS: Mapping[str, Prepare] = {
     "fusemax": _loaded(fusemax_run.run),
     "optical_fit": _loaded(runner(fit.findings)),
     "optical_networks": _loaded(runner(networks.findings)),
@@ -66,7 +71,8 @@ def ready(name_or_path: str | Path) -> Ready:
     Raises:
         SpecError: No such scenario, or all the mistakes in it.
     """
-    return RUNNERS[library.kind_of(library.read(name_or_path))](name_or_path)
+    document = library.read(name_or_path)
+    return RUNNERS[library.kind_of(document)](document, str(name_or_path))
 
 
 def run(

@@ -6,7 +6,7 @@ from itertools import groupby
 
 import pytest
 
-from einfall.scenarios.library import names
+from einfall.scenarios.library import names, read
 from einfall.scenarios.sweeps import findings
 
 SHIPPED = names("sweep")
@@ -17,7 +17,7 @@ MOST_POINTS = 2_000
 @cache
 def found(name):
     """What a scenario is, its tables and its text; each is worked out once."""
-    ready = findings.plan(name)
+    ready = findings.planned(read(name), name)
     told = findings.run(ready, out=None, figures=False, accounting=None)
     return ready, told.record()["tables"], told.text()
 

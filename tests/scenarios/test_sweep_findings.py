@@ -12,8 +12,8 @@ from einfall.cli import main
 from einfall.hw_models import SpecError
 from einfall.scenarios import library
 from einfall.scenarios.schema import json_schema
-from einfall.scenarios.sweeps.findings import plan
 from einfall.scenarios.sweeps.listing import listed
+from einfall.scenarios.sweeps.reading import plan
 from einfall.scenarios.sweeps.runner import run_sweep
 
 TEXT = """

@@ -46,7 +46,15 @@ def load(name_or_path: str | Path) -> Scenario:
     >>> load("fusemax").kind, load("fatnet").kind
     ('fusemax', 'optical_networks')
     """
-    document = read(name_or_path)
+    return built(read(name_or_path))
+
+
+def built(document: Document) -> Scenario:
+    """The scenario that a YAML describes.
+
+    Raises:
+        SpecError: All the mistakes in it.
+    """
     return document.build(KINDS[kind_of(document)])
 
 

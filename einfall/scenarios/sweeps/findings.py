@@ -8,7 +8,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from einfall.hw_models.yaml_door import SpecError
+from einfall.hw_models.yaml_door import Document, SpecError
 from einfall.scenarios.findings import Drawing, Findings
 from einfall.scenarios.sweeps import reading
 from einfall.scenarios.sweeps.asking import answers
@@ -21,20 +21,20 @@ SHOWN = 48
 """Lines of a table that are printed; all are in its file."""
 
 
-def plan(name_or_path: str | Path) -> Plan:
+def planned(document: Document, asked_as: str) -> Plan:
     """The sweep made ready for a table, which always says what binds.
 
     Raises:
-        SpecError: No such sweep, or all the mistakes in its file.
+        SpecError: All the mistakes in its file.
     """
-    return reading.plan(name_or_path, beside=("bound",))
+    return reading.planned(document, asked_as, beside=("bound",))
 
 
 def run(ready: Plan, *, out: Path | None, figures: bool, accounting: str | None) -> Findings:
     """Work out every point of a sweep.
 
     Args:
-        ready: As `plan` makes it.
+        ready: As `planned` makes it.
         out: Folder for tables, JSON and figures.
         figures: Whether to draw.
         accounting: None, for the file says it.

@@ -44,17 +44,26 @@ from einfall.sim.gpu.schedule import names as kernel_names
 _WORDS: Mapping[str, float] = dict(ELEMENT_BYTES) | {"int8": 1}
 
 
-def plan(name_or_path: str | Path, *, beside: Sequence[str] = ()) -> Plan:
-    """Read a sweep and make it ready.
-
-    Args:
-        name_or_path: A sweep that ships, or a YAML file.
-        beside: Columns to ask for beside those of the file.
+def plan(name_or_path: str | Path) -> Plan:
+    """Read a sweep that ships, or a YAML file, and make it ready.
 
     Raises:
         SpecError: No such sweep, or all the mistakes in its file.
     """
-    document = library.read(name_or_path)
+    return planned(library.read(name_or_path), str(name_or_path))
+
+
+def planned(document: Document, asked_as: str, *, beside: Sequence[str] = ()) -> Plan:
+    """Make a sweep ready.
+
+    Args:
+        document: Its YAML.
+        asked_as: The name or path that it was read from.
+        beside: Columns to ask for beside those of the file.
+
+    Raises:
+        SpecError: All the mistakes in its file.
+    """
     kind = library.kind_of(document)
     if kind != "sweep":
         known = ", ".join(library.names("sweep"))
@@ -68,7 +77,7 @@ def plan(name_or_path: str | Path, *, beside: Sequence[str] = ()) -> Plan:
     found = _Reader(sweep.model_copy(update={"columns": columns}), document).plan()
     if document.problems:
         raise document.error()
-    return replace(found, asked_as=str(name_or_path))
+    return replace(found, asked_as=asked_as)
 
 
 class _Reader:
