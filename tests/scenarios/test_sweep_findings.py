@@ -116,6 +116,27 @@ def test_a_baseline_keeps_the_order_of_what_goes_together(tmp_path):
         assert row["speedup"] == pytest.approx(once / row["latency_s"], rel=1e-12)
 
 
+def test_a_baseline_goes_before_sizes_of_a_workload_and_after_changes(tmp_path, answer):
+    head = "kind: sweep\nname: base\ncascade: attention_1pass\nmachine: h100_sxm\n"
+    path = tmp_path / "base.yaml"
+    path.write_text(
+        f"{head}workloads: {{long: {{batch: 2, heads: 8, queries: 8K, head_dim: 64}}}}\n"
+        "baseline: {queries: 1K}\n"
+    )
+    (row,) = rows_of(path)[0]["base"]
+    words = ("estimate", "attention_1pass", "--on", "h100_sxm", "--shape")
+    before = answer(*words, "batch=2,heads=8,queries=1K,head_dim=64")
+    assert row["speedup"] == pytest.approx(before["latency_s"] / row["latency_s"], rel=1e-12)
+    path.write_text(
+        f"{head}shape: {{batch: 64, heads: 8, queries: 1, keys: 8K, head_dim: 128}}\n"
+        "changes: {faster: {hbm.bandwidth: 2x}}\nbaseline: {machine.hbm.bandwidth: 1 TB/s}\n"
+        "axes: {machine.hbm.bandwidth: [1 TB/s, 2 TB/s]}\n"
+    )
+    same, twice = rows_of(path)[0]["base"]
+    assert same["speedup"] == pytest.approx(1, rel=1e-12)
+    assert twice["speedup"] > 1.8
+
+
 def test_answers_are_the_best_rows(rates):
     tables, text = rows_of(rates)
     best = [row for row in tables["answers"] if row["ask"] == "Where it pays most"]

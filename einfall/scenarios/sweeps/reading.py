@@ -83,8 +83,17 @@ def planned(document: Document, asked_as: str, *, beside: Sequence[str] = ()) ->
 class _Reader:
     """Reads what the names of a sweep stand for, and reports mistakes at their places."""
 
-    def __init__(self, sweep: Sweep, document: Document) -> None:
-        self.sweep, self.document = sweep, document
+    def __init__(
+        self, sweep: Sweep, document: Document, last: Mapping[str, Value] | None = None
+    ) -> None:
+        """Read the axes.
+
+        Args:
+            sweep: What the file says.
+            document: Where it says it, and where mistakes are reported.
+            last: Fields of the machine that are set after all changes, as axes are.
+        """
+        self.sweep, self.document, self.last = sweep, document, last or {}
         self.axes = self._axes()
         self.cascades: dict[str, Cascade] = {}
         self.machines: dict[Variant, Machine] = {}
@@ -178,10 +187,7 @@ class _Reader:
             self._note(
                 at, lambda n=name: self.machines.setdefault((n, None), load_machine(self._file(n)))
             )
-        for path, value in self.sweep.set.items():
-            for variant in list(self.machines):
-                change = {path: value}
-                self._note(("set", path), lambda v=variant, c=change: self._set(v, v, c))
+        self._set_all(self.sweep.set)
         plain = list(self.machines)
         for name, change in self.sweep.changes.items():
             for variant in plain:
@@ -191,6 +197,14 @@ class _Reader:
         if self.sweep.changes:
             for variant in plain:
                 del self.machines[variant]
+        self._set_all(self.last)
+
+    def _set_all(self, fields: Mapping[str, Value]) -> None:
+        """Set fields of every machine anew."""
+        for path, value in fields.items():
+            for variant in list(self.machines):
+                change = {path: value}
+                self._note(("set", path), lambda v=variant, c=change: self._set(v, v, c))
 
     def _set(self, variant: Variant, to: Variant, change: Mapping[str, Value]) -> None:
         self.machines[to] = with_overrides(self.machines[variant], change)
@@ -338,7 +352,7 @@ class _Reader:
             return None
         own = replace(self.document, problems=[])
         try:
-            return _Reader(sweep, own).plan()
+            return _Reader(sweep, own, last=_fields(self.sweep.baseline)).plan()
         except SpecError:
             for problem in own.problems:
                 self.document.report(("baseline",), f"{dotted(problem.keys)}: {problem.message}")
@@ -463,7 +477,9 @@ def _check_mapping(name: str) -> None:
 
 
 def based(sweep: Sweep) -> Sweep:
-    """The sweep with the settings of its baseline, and without the axes that they fix.
+    """The sweep with the sizes and names of its baseline, and without the axes that it fixes.
+
+    Fields of the machine are not in it: they come after its changes, see `_fields`.
 
     Raises:
         ValueError: A size is none.
@@ -471,13 +487,13 @@ def based(sweep: Sweep) -> Sweep:
     fixed = sweep.baseline
     update: dict[str, Any] = {"axes": dict(_left(sweep.axes, fixed))}
     sizes = {k: v for k, v in fixed.items() if k not in CHOICES and not k.startswith(MACHINE)}
-    update["shape"] = {**sweep.shape, **{k: SIZE.read(v) for k, v in sizes.items()}}
-    fields = {k.removeprefix(MACHINE): v for k, v in fixed.items() if k.startswith(MACHINE)}
-    update["set"] = {**sweep.set, **fields}
+    read = {k: SIZE.read(v) for k, v in sizes.items()}
+    update["shape"] = {**sweep.shape, **read}
+    update["workloads"] = {name: {**shape, **read} for name, shape in sweep.workloads.items()}
     for key in (k for k in fixed if k in CHOICES):
         name = str(fixed[key])
         if key in NAMED:
-            known = getattr(sweep, NAMED[key])
+            known = update.get(NAMED[key], getattr(sweep, NAMED[key]))
             if name not in known:
                 raise ValueError(f"want {key} of one of {', '.join(known)}, found {name!r}")
             update[NAMED[key]] = {name: known[name]}
@@ -486,6 +502,11 @@ def based(sweep: Sweep) -> Sweep:
     update |= {"baseline": {}, "answers": (), "figures": (), "keep": (), "best": ()}
     update["columns"] = tuple(RATIOS.values())
     return sweep.model_copy(update=update)
+
+
+def _fields(baseline: Mapping[str, Value]) -> dict[str, Value]:
+    """The fields of the machine that a baseline sets, by their paths."""
+    return {k.removeprefix(MACHINE): v for k, v in baseline.items() if k.startswith(MACHINE)}
 
 
 def _left(axes: Mapping[str, Any], fixed: Mapping[str, Value]) -> Iterator[tuple[str, Any]]:
