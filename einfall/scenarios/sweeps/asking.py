@@ -28,7 +28,7 @@ def _answer(listing: Listing, question: Question) -> Iterator[dict[str, Any]]:
     by = [listing.column(name) for name in question.for_each]
     column = listing.column(question.column)
     meeting = listing.where(question.where)
-    where = _varied(listing, meeting, (column, *by))
+    where = listing.varied(meeting, (column, *by))
     beside = [n for n in _BESIDE if n in listing.columns and n not in (column, *by)]
     for group in dict.fromkeys(
         tuple(row[name] for name in by) for row in _asked(listing, question)
@@ -44,12 +44,6 @@ def _asked(listing: Listing, question: Question) -> tuple[Row, ...]:
     """Rows of the groups that are asked for: a condition on `for_each` alone leaves groups out."""
     conditions = [read_constraint(text, listing.plan.spoken_of) for text in question.where]
     return listing.where(tuple(c.text for c in conditions if c.names <= set(question.for_each)))
-
-
-def _varied(listing: Listing, rows: tuple[Row, ...], told: tuple[str, ...]) -> list[str]:
-    """Axes in which the rows differ and that are not told anyway: where an answer is."""
-    axes = (name for name in listing.plan.heads.values() if name not in told)
-    return [name for name in axes if len({row[name] for row in rows}) > 1]
 
 
 def _first(rows: list[Row], column: str, *, most: bool) -> Row | None:

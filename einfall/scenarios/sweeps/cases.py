@@ -256,7 +256,7 @@ def _many_launches(
         its = {k: v for k, v in chosen.items() if k in sizes}
         fields = {k: np.asarray(v) for k, v in chosen.items() if k in varied}
         for name, values in _launches(case, its, gpu, fields, own.shape).items():
-            column = columns.setdefault(name, _empty(name, flat[""].shape))
+            column = columns.setdefault(name, empty(name, flat[""].shape))
             column[own] = np.nan if values is None else values
     return {name: column.reshape(dims) for name, column in columns.items()}
 
@@ -266,7 +266,8 @@ def _alike(values: np.ndarray) -> Any:  # noqa: ANN401
     return values[0].item() if (values == values[0]).all() else values
 
 
-def _empty(name: str, dims: tuple[int, ...]) -> np.ndarray:
+def empty(name: str, dims: tuple[int, ...]) -> np.ndarray:
+    """A column without answers."""
     return np.full(dims, "", "U16") if name == "bound" else np.full(dims, np.nan)
 
 
@@ -332,7 +333,7 @@ def _one_by_one(
 ) -> Columns:
     single = replace(case, machine=gpu, shape={})
     flat = {k: np.broadcast_to(x, dims).ravel() for k, x in {**sizes, **varied}.items()}
-    found: Columns = {name: _empty(name, (int(np.prod(dims)),)) for name in case.columns}
+    found: Columns = {name: empty(name, (int(np.prod(dims)),)) for name in case.columns}
     for i in range(int(np.prod(dims))):
         point = {k: int(x[i]) if k in sizes else float(x[i]) for k, x in flat.items()}
         for name, value in single.one(point).items():

@@ -70,7 +70,7 @@ def _alone(listing: Listing, figure: Heatmap, rows: tuple[Row, ...]) -> Table:
     Raises:
         PlotError: Two do; with the axes by which they differ.
     """
-    varied = _varied(listing, rows, apart=(figure.x, figure.y))
+    varied = listing.varied(rows, [listing.column(key) for key in (figure.x, figure.y)])
     if varied:
         wanted = f"want one point for each {figure.x} and {figure.y}"
         raise PlotError(f"{wanted}, found several {', '.join(varied)}; choose with where")
@@ -182,7 +182,7 @@ def _series(
 
 def _cases(listing: Listing, rows: tuple[Row, ...], apart: tuple[str, ...] = ()) -> Table:
     """The rows, each with a name: its values on the axes where rows differ."""
-    varied = _varied(listing, rows, apart)
+    varied = listing.varied(rows, [listing.column(key) for key in apart])
     return [
         {
             **row,
@@ -190,12 +190,6 @@ def _cases(listing: Listing, rows: tuple[Row, ...], apart: tuple[str, ...] = ())
         }
         for row in rows
     ]
-
-
-def _varied(listing: Listing, rows: tuple[Row, ...], apart: tuple[str, ...]) -> list[str]:
-    """The axes in which rows differ, but for those that the figure has."""
-    heads = [listing.column(key) for key in listing.plan.keys if key not in apart]
-    return [head for head in heads if len({row[head] for row in rows}) > 1]
 
 
 def _told(name: str, value: Any) -> str:  # noqa: ANN401

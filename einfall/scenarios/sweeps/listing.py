@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,11 @@ class Listing:
         Of a machine's field with its unit: `machine.buffer.capacity_bytes`.
         """
         return self.plan.heads.get(key, key)
+
+    def varied(self, rows: Sequence[Row], told: Sequence[str]) -> list[str]:
+        """Axes in which rows differ, but for columns that are told anyway."""
+        axes = (name for name in self.plan.heads.values() if name not in told)
+        return [name for name in axes if len({row[name] for row in rows}) > 1]
 
     def where(self, texts: tuple[str, ...]) -> tuple[Row, ...]:
         """The rows that meet conditions, of which the plan knows that they can be read."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from einfall.scenarios.sweeps.axes import CHOICES
-from einfall.scenarios.sweeps.cases import REFUSALS, Case
+from einfall.scenarios.sweeps.cases import REFUSALS, Case, empty
 from einfall.scenarios.sweeps.grid import Block
 from einfall.scenarios.sweeps.plan import Choice, Plan
 from einfall.scenarios.sweeps.spec import RATIOS
@@ -74,11 +74,6 @@ def _baseline(plan: Plan, block: Block, table: Table) -> Base:
     table.without_baseline = next((refused.why for refused in found.refused.values()), None)
     dims = tuple(n if a in left else 1 for a, n in enumerate(block.dims))
     return {name: column.reshape(dims) for name, column in found.columns.items()}
-
-
-def empty(name: str, dims: tuple[int, ...]) -> np.ndarray:
-    """A column without answers."""
-    return np.full(dims, "", "U16") if name == "bound" else np.full(dims, np.nan)
 
 
 def _before(plan: Plan, i: int) -> bool:
